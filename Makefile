@@ -1,0 +1,51 @@
+# make run, make test, make lint, make clean: everything on a bare machine with Python 3.11, make and git.
+
+PYTHON ?= python3
+PORT ?= 8000
+BIN := .venv/bin
+export EVERRUNS_DATABASE ?= $(CURDIR)/instance/everruns.db
+KEY_FILE := $(EVERRUNS_DATABASE).demo-key
+
+.PHONY: run test lint clean
+
+run: .venv/runtime
+	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
+	  || { echo "Port $(PORT) is taken or not allowed. Stop what uses it, or choose another: make run PORT=8001" >&2; exit 1; }
+	@$(BIN)/everruns init-db
+	@key=$$($(BIN)/everruns demo --if-empty 2>/dev/null) || exit 1; \
+	  if [ -n "$$key" ]; then (umask 077; echo "$$key" > "$(KEY_FILE)"); fi
+	@echo
+	@echo "Everruns Sessions on http://127.0.0.1:$(PORT), stopped by Ctrl-C. Try in another terminal:"
+	@echo
+	@if [ -s "$(KEY_FILE)" ]; then key=$$(cat "$(KEY_FILE)"); else key=YOUR_API_KEY; fi; \
+	  echo "  curl -H 'Authorization: Bearer $$key' 'http://127.0.0.1:$(PORT)/v1/sessions?limit=2'"
+	@echo
+	@exec $(BIN)/gunicorn --config deploy/gunicorn.conf.py --bind 127.0.0.1:$(PORT) app:app
+
+test: .venv/dev
+	$(BIN)/pytest
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "Python 3.11 or newer is needed as '$(PYTHON)'; name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv >/dev/null 2>&1 \
+	  || { rm -rf .venv; echo "'$(PYTHON) -m venv' does not work here. On Debian: apt-get install python3-venv" >&2; exit 1; }
+
+.venv/runtime: .venv/bin/python pyproject.toml
+	@echo "Installing into .venv"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/dev: .venv/bin/python pyproject.toml
+	@echo "Installing into .venv, with what the tests need"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ .venv/runtime

@@ -1,0 +1,240 @@
+"""The commands: `everruns --help` shows them. What a script would use goes to standard output, alone."""
+
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import current_app
+from flask.cli import FlaskGroup
+
+from everruns import __version__, auth, catalog, create_app, db, demo, exporter, reader
+from everruns.importer import Import, ImportRefused
+from everruns.values import is_id
+
+
+class _Group(FlaskGroup):
+    """Flask's commands and ours; what the database refuses is one clear line and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except db.DatabaseUnavailable as error:
+            raise click.ClickException(str(error)) from None
+        except sqlite3.OperationalError as error:
+            raise click.ClickException(f"{_advice(error)}; nothing was changed") from None
+        except sqlite3.DatabaseError as error:
+            raise click.ClickException(f"the database refuses: {error}; nothing was changed") from None
+
+
+def _advice(error: sqlite3.OperationalError) -> str:
+    reasons = {
+        sqlite3.SQLITE_BUSY: "the database is locked by another program; wait, or raise EVERRUNS_DATABASE_TIMEOUT",
+        sqlite3.SQLITE_FULL: "the disk is full; make room and try again",
+        sqlite3.SQLITE_READONLY: "the database cannot be written by this user",
+    }
+    return reasons.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, f"the database cannot be used: {error}")
+
+
+@click.group(cls=_Group, create_app=create_app, add_version_option=False)
+@click.version_option(__version__, prog_name="everruns")
+def main() -> None:
+    """Everruns Sessions: which sessions does my organization have?
+
+    The database is the file named by EVERRUNS_DATABASE, by default instance/everruns.db.
+    """
+
+
+def say(message: str) -> None:
+    """Tell the person at the terminal something that no script would use."""
+    click.echo(message, err=True)
+
+
+def find_organization(connection: sqlite3.Connection, public_id: str) -> auth.Organization:
+    """The organization with this public id; a `click.ClickException` says what to do when there is none."""
+    organization = auth.find_organization(connection, public_id)
+    if organization is None:
+        raise click.ClickException(f"there is no organization {public_id}; make one with 'everruns create-org NAME'")
+    return organization
+
+
+@main.command("init-db")
+def init_db() -> None:
+    """Create the database, or do nothing if it is there and current."""
+    path = current_app.config["DATABASE"]
+    built_in = catalog.read(catalog.BUILT_IN)
+    made = db.create(
+        path, current_app.config["DATABASE_TIMEOUT"], lambda connection: catalog.replace(connection, built_in)
+    )
+    say(f"{path} is {'created' if made else 'there and current; nothing to do'}")
+
+
+def _org_id(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not is_id(value, "org"):
+        raise click.BadParameter("must be org_ and then 1 to 64 of 0-9 A-Z a-z -")
+    return value
+
+
+def _text(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.BadParameter("must not be empty")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise click.BadParameter("must be valid UTF-8") from None
+    return value
+
+
+@main.command("create-org")
+@click.argument("name", callback=_text)
+@click.option("--id", "public_id", metavar="org_…", callback=_org_id, help="The id, instead of a new random one.")
+def create_org(name: str, public_id: str | None) -> None:
+    """Create an organization and print its id."""
+    with db.transaction() as connection:
+        if public_id is not None and auth.find_organization(connection, public_id):
+            raise click.ClickException(f"there is an organization {public_id} already; give another --id, or none")
+        created = auth.create_organization(connection, name, public_id)
+    click.echo(created)
+
+
+@main.command("create-key")
+@click.argument("org")
+@click.option("--name", default="", help="What the key is for.")
+@click.option("--expires-in-days", type=click.FloatRange(0, 36500, min_open=True), help="Default: never.")
+def create_key(org: str, name: str, expires_in_days: float | None) -> None:
+    """Create an API key of the organization ORG and print it: the only time it is ever shown."""
+    with db.transaction() as connection:
+        key = auth.create_key(connection, find_organization(connection, org), name, expires_in_days)
+    click.echo(key)
+
+
+@main.command("list-keys")
+@click.argument("org")
+def list_keys(org: str) -> None:
+    """List the keys of the organization ORG: tab-separated prefix, name, created, expires, revoked."""
+    say("PREFIX\tNAME\tCREATED\tEXPIRES\tREVOKED")
+    with db.snapshot() as connection:
+        for key in auth.list_keys(connection, find_organization(connection, org)):
+            cells = (key.prefix, key.name, key.created_at, key.expires_at or "-", key.revoked_at or "-")
+            click.echo("\t".join(" ".join(cell.split()) for cell in cells))
+
+
+@main.command("revoke-key")
+@click.argument("org")
+@click.argument("prefix")
+def revoke_key(org: str, prefix: str) -> None:
+    """Revoke the key of the organization ORG that begins with PREFIX, as list-keys shows it."""
+    with db.transaction() as connection:
+        if not auth.revoke_key(connection, find_organization(connection, org), prefix):
+            raise click.ClickException(f"no key of {org} has this prefix; 'everruns list-keys {org}' shows them")
+    say("revoked")
+
+
+@main.command("import")
+@click.option("--org", required=True, help="The id of the organization that gets the records.")
+@click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path())
+def import_(org: str, files: tuple[str, ...]) -> None:
+    """Import agents and sessions, as the Everruns API serves them; - is standard input. All or nothing."""
+    size = sum(os.path.getsize(name) for name in files if os.path.isfile(name))
+    with db.transaction() as connection:
+        organization = find_organization(connection, org)
+        progress: Any = click.progressbar(
+            length=size or None, label="Importing", file=sys.stderr, hidden=not sys.stderr.isatty()
+        )
+        with progress as bar:
+            found = (item for name in files for item in reader.read(name, sys.stdin.buffer, bar.update))
+            try:
+                counts = Import(connection, organization).run(found)
+            except ImportRefused as refused:
+                raise click.ClickException(
+                    "nothing was imported; mend this and import again:\n" + "\n".join(refused.faults)
+                ) from None
+    say(
+        "; ".join(
+            f"{what}s: "
+            + ", ".join(f"{counts[what, outcome]} {outcome}" for outcome in ("new", "changed", "unchanged"))
+            for what in ("agent", "session")
+        )
+    )
+
+
+@main.command("export")
+@click.option("--org", required=True, help="The id of the organization.")
+def export(org: str) -> None:
+    """Print everything of an organization as lines that import takes: agents first, then sessions."""
+    with db.snapshot() as connection:
+        for line in exporter.export(connection, find_organization(connection, org)):
+            sys.stdout.buffer.write(line.encode("utf-8") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+@main.command("load-catalog")
+@click.argument("file", type=click.Path(path_type=Path))
+def load_catalog(file: Path) -> None:
+    """Replace the capability catalog by the one in FILE."""
+    try:
+        capabilities = catalog.read(file)
+    except catalog.CatalogRefused as refused:
+        raise click.ClickException(f"the catalog stays as it is:\n{refused}") from None
+    with db.transaction() as connection:
+        catalog.replace(connection, capabilities)
+    known = {capability["id"] for capability in capabilities}
+    for capability in capabilities:
+        for dependency in set(capability["dependencies"] or []) - known:
+            say(f"note: {capability['id']} needs {dependency}, which is not in the catalog and contributes nothing")
+    say(f"{len(capabilities)} capabilities loaded")
+
+
+@main.command("check")
+def check() -> None:
+    """Check the database: integrity and foreign keys. Exit status 1 and a line for each fault."""
+    with db.snapshot() as connection:
+        faults = [fault for (fault,) in connection.execute("PRAGMA integrity_check") if fault != "ok"]
+        faults += (
+            f"{table} row {row} refers to a row of {parent} that is not there"
+            for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check")
+        )
+    for fault in faults:
+        click.echo(fault)
+    if faults:
+        raise click.ClickException(f"{len(faults)} faults; restore a backup")
+    say("no fault found")
+
+
+@main.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+def backup(file: Path) -> None:
+    """Write a consistent copy of the database to FILE, which must not exist, while the service runs."""
+    if file.exists():
+        raise click.ClickException(f"{file} exists; give another name, or remove it first")
+    partial = file.with_name(f"{file.name}.partial-{os.getpid()}")
+    try:
+        partial.touch(mode=0o600, exist_ok=False)
+        with db.snapshot() as connection, closing(sqlite3.connect(partial)) as copy:
+            connection.backup(copy)
+        os.link(partial, file)
+    except OSError as error:
+        raise click.ClickException(f"{file} cannot be written: {error.strerror}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    say(f"{file} is written")
+
+
+@main.command("demo")
+@click.option("--sessions", default=1000, show_default=True, type=click.IntRange(0), help="How many sessions.")
+@click.option("--if-empty", is_flag=True, help="Do nothing when there is an organization already.")
+def demo_(sessions: int, if_empty: bool) -> None:
+    """Create an example organization with realistic agents and sessions, and print a key of it."""
+    with db.transaction() as connection:
+        if if_empty and connection.execute("SELECT EXISTS (SELECT 1 FROM organizations)").fetchone() == (1,):
+            return
+        public_id = auth.create_organization(connection, "Example")
+        organization = find_organization(connection, public_id)
+        key = auth.create_key(connection, organization, "demo")
+        Import(connection, organization).run(demo.records(sessions))
+    click.echo(key)
+    say(f"organization {public_id} with {sessions} sessions; start 'everruns run', then try:")
+    say(f"  curl -H 'Authorization: Bearer {key}' 'http://127.0.0.1:5000/v1/sessions?limit=2'")

@@ -1,0 +1,197 @@
+"""The database file: connections, the read snapshot, the write transaction, and how a file comes to be."""
+
+import os
+import sqlite3
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from flask import Flask, current_app
+
+APPLICATION_ID = 1163285075
+SCHEMA_VERSION = 1
+
+_EXTENSION = "everruns.database"
+
+
+class DatabaseUnavailable(Exception):
+    """The database cannot be used now; the message says why and what to do about it."""
+
+
+def init_app(app: Flask) -> None:
+    """Give `app` its database: `app.config["DATABASE"]`, a path, made absolute here. Opens nothing.
+
+    `app.config["DATABASE_TIMEOUT"]` is how many seconds to wait for a lock.
+    """
+    path = Path(str(app.config["DATABASE"])).absolute()
+    timeout = float(app.config["DATABASE_TIMEOUT"])
+    app.config.update(DATABASE=path, DATABASE_TIMEOUT=timeout)
+    app.extensions[_EXTENSION] = _Reader(path, timeout)
+
+
+@contextmanager
+def snapshot() -> Iterator[sqlite3.Connection]:
+    """A read-only connection, inside one read transaction: all its statements see the same moment.
+
+    Raises `DatabaseUnavailable` or `sqlite3.Error`.
+
+        with db.snapshot() as connection:
+            connection.execute("SELECT COUNT(*) FROM sessions")
+    """
+    reader: _Reader = current_app.extensions[_EXTENSION]
+    connection = reader.get()
+    try:
+        connection.execute("BEGIN")
+        yield connection
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        reader.close()  # whatever is wrong with it, the next request starts afresh
+        raise
+    finally:
+        if reader.connection is not None and connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+@contextmanager
+def transaction() -> Iterator[sqlite3.Connection]:
+    """A connection inside one write transaction: committed at the end, rolled back on any exception.
+
+    Raises `DatabaseUnavailable` or `sqlite3.Error`.
+
+        with db.transaction() as connection:
+            connection.execute("DELETE FROM organizations WHERE id = ?", [organization_id])
+    """
+    path, timeout = current_app.config["DATABASE"], current_app.config["DATABASE_TIMEOUT"]
+    with closing(_open(path, timeout, mode="rw")) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+def verify(connection: sqlite3.Connection) -> None:
+    """Raise `DatabaseUnavailable` unless `connection` leads to a database of this program and version."""
+    (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application_id != APPLICATION_ID:
+        raise DatabaseUnavailable(f"{path} is not a database of Everruns Sessions; name another, or run init-db")
+    if version != SCHEMA_VERSION:
+        advice = "upgrade Everruns Sessions" if version > SCHEMA_VERSION else "it was made by an older release"
+        raise DatabaseUnavailable(f"{path} has schema version {version}, not {SCHEMA_VERSION}: {advice}")
+
+
+def create(path: Path, timeout: float, fill: Callable[[sqlite3.Connection], None]) -> bool:
+    """Create the database at `path` whole, or not at all; False when a current one is already there.
+
+    `fill` stores what a new database begins with. Only a file without any table is written to. Raises
+    `DatabaseUnavailable` when `path` holds something else, and `sqlite3.Error`.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnavailable(f"{error.filename} cannot be created: {error.strerror}") from None
+    with closing(_connect(path, timeout, mode="rw" if path.exists() else "rwc")) as connection:
+        if not _is_blank(connection):
+            verify(connection)
+            return False
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("BEGIN IMMEDIATE")
+        if _is_blank(connection):  # else another init-db was quicker
+            for statement in _statements(schema()):
+                connection.execute(statement)
+            fill(connection)
+        connection.execute("COMMIT")
+    return True
+
+
+def schema() -> str:
+    """The text of `schema.sql`: beside this file in a wheel, at the top level in a checkout."""
+    here = Path(__file__).parent
+    packaged = here / "schema.sql"
+    return (packaged if packaged.exists() else here.parent / "schema.sql").read_text("utf-8")
+
+
+def _open(path: Path, timeout: float, mode: str) -> sqlite3.Connection:
+    """Open the database at `path` and verify it; `mode` is SQLite's: `ro` or `rw`."""
+    connection = _connect(path, timeout, mode)
+    try:
+        verify(connection)
+        if mode == "ro":
+            connection.execute("PRAGMA query_only = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect(path: Path, timeout: float, mode: str) -> sqlite3.Connection:
+    # SQLite has one message for every reason not to open a file; the operating system is more precise. It is
+    # asked without opening: closing a second handle would drop the locks that SQLite holds in this process.
+    try:
+        folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        if mode != "rwc":
+            raise DatabaseUnavailable(f"{path} does not exist; run 'everruns init-db' first") from None
+    except OSError as error:
+        raise DatabaseUnavailable(f"{path} cannot be read: {error.strerror}") from None
+    else:
+        if folder:
+            raise DatabaseUnavailable(f"{path} is a folder; name a file")
+        if not os.access(path, os.R_OK if mode == "ro" else os.R_OK | os.W_OK):
+            raise DatabaseUnavailable(f"{path}: permission denied for this user")
+    try:
+        connection = sqlite3.connect(f"{path.as_uri()}?mode={mode}", timeout, isolation_level=None, uri=True)
+    except sqlite3.OperationalError as error:
+        raise DatabaseUnavailable(f"{path} cannot be opened: {error}") from None
+    # A foreign program may have stored bytes that are no UTF-8: they must not cost an answer.
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    return connection
+
+
+def _is_blank(connection: sqlite3.Connection) -> bool:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
+    return (application_id, tables) == (0, 0)
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+class _Reader(threading.local):
+    """The read-only connection of a thread, opened when first asked for and again when the file was replaced."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        self.path = path
+        self.timeout = timeout
+        self.connection: sqlite3.Connection | None = None
+        self.file: tuple[int, int] | None = None
+
+    def get(self) -> sqlite3.Connection:
+        try:
+            status = os.stat(self.path)
+            file = (status.st_dev, status.st_ino)
+        except OSError:
+            file = None
+        if self.connection is None or file != self.file:
+            self.close()
+            self.connection = _open(self.path, self.timeout, mode="ro")
+            self.file = file
+        return self.connection
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None

@@ -1,0 +1,123 @@
+"""Every error, one envelope: {"error": {"code", "message", "fields"?, "request_id"}}."""
+
+import re
+import sqlite3
+import uuid
+from collections.abc import Mapping
+
+from flask import Flask, Response, current_app, g, json, request
+from werkzeug.exceptions import HTTPException
+
+from everruns.db import DatabaseUnavailable
+
+RETRY_AFTER_SECONDS = 5
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_OUR_FAULTS = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE, sqlite3.SQLITE_MISMATCH}
+
+
+class ApiError(Exception):
+    """An answer other than 200, for the reader: `message` says what was wrong and what would be right."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        fields: Mapping[str, list[str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.fields = fields
+        self.headers = headers or {}
+
+
+class InvalidRequest(ApiError):
+    """400: `fields` maps each refused argument to what is wrong with it and what would be right."""
+
+    def __init__(self, fields: Mapping[str, list[str]]) -> None:
+        message = "; ".join(f"{name} {fault}" for name, faults in fields.items() for fault in faults)
+        super().__init__(400, "invalid_request", message, fields)
+
+
+class Unauthorized(ApiError):
+    """401: no key, or one that is unknown, expired or revoked. Which of these is never told."""
+
+    def __init__(self) -> None:
+        message = "a valid API key is needed: send 'Authorization: Bearer evr_…'"
+        super().__init__(401, "unauthorized", message, headers={"WWW-Authenticate": "Bearer"})
+
+
+class OrganizationMismatch(ApiError):
+    """403: `X-Org-Id` is not the organization of the key."""
+
+    def __init__(self) -> None:
+        message = "X-Org-Id is not the organization of this API key; leave it out, or send that organization's id"
+        super().__init__(403, "organization_mismatch", message)
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of `app` in the envelope, and put `X-Request-Id` on every answer."""
+    app.before_request(_identify)
+    app.after_request(_finish)
+    app.register_error_handler(ApiError, _answer)
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(DatabaseUnavailable, _answer_unavailable)
+    app.register_error_handler(sqlite3.Error, _answer_sqlite)
+    app.register_error_handler(Exception, _answer_fault)
+
+
+def _identify() -> None:
+    sent = request.headers.get("X-Request-Id", "")
+    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+
+
+def _finish(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _answer(error: ApiError) -> Response:
+    body: dict[str, object] = {"code": error.code, "message": error.message}
+    if error.fields is not None:
+        body["fields"] = error.fields
+    body["request_id"] = g.request_id
+    text = json.dumps({"error": body}, sort_keys=False, ensure_ascii=False) + "\n"
+    return Response(text, error.status, error.headers, content_type="application/json")
+
+
+def _answer_http(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status >= 500:
+        return _answer_fault(error)
+    messages = {
+        404: f"there is nothing at {request.path}; sessions are at /v1/sessions",
+        405: f"{request.method} is not possible here; use GET",
+    }
+    headers = {}
+    if (allowed := getattr(error, "valid_methods", None)) is not None:
+        headers["Allow"] = ", ".join(sorted(allowed))
+    code = "invalid_request" if status == 400 else error.name.lower().replace(" ", "_")
+    return _answer(ApiError(status, code, messages.get(status) or error.description or error.name, headers=headers))
+
+
+def _answer_unavailable(error: Exception) -> Response:
+    current_app.logger.error("database unavailable: %s (request_id %s)", error, g.request_id)
+    message = "the database cannot be read at the moment; try again shortly"
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return _answer(ApiError(503, "database_unavailable", message, headers=headers))
+
+
+def _answer_sqlite(error: sqlite3.Error) -> Response:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
+    return _answer_fault(error) if code in _OUR_FAULTS else _answer_unavailable(error)
+
+
+def _answer_fault(error: Exception) -> Response:
+    current_app.logger.error("internal error (request_id %s)", g.request_id, exc_info=error)
+    message = "a fault of the service, not of your request; it is logged under this request_id"
+    return _answer(ApiError(500, "internal_error", message))

@@ -1,0 +1,238 @@
+"""What may come in: the query arguments, the records of an import, the entries of a catalog."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypedDict
+
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
+from werkzeug.datastructures import MultiDict
+
+from everruns.errors import InvalidRequest
+from everruns.values import is_id, parse_instant
+
+STATUSES = ("started", "active", "idle")
+CATALOG_STATUSES = ("available", "coming_soon", "retired")
+MAX_CONFIG_DEPTH = 100
+ID_RULE = "{}_ and then 1 to 64 of 0-9 A-Z a-z -"
+
+_DIGITS = re.compile(r"[0-9]+")
+_KINDS = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "an array",
+    dict: "an object",
+}
+
+
+class SessionsQuery(TypedDict):
+    """The validated query arguments of `GET /v1/sessions`."""
+
+    agent_id: str | None
+    offset: int
+    limit: int
+
+
+def kind(value: object) -> str:
+    """What JSON calls the type of `value`, with its article: `a number`."""
+    return _KINDS.get(type(value), "something else")
+
+
+def shown(text: str) -> str:
+    """`text` quoted for a message, cut when long."""
+    return f"'{text}'" if len(text) <= 40 else f"'{text[:40]}…' ({len(text)} characters)"
+
+
+# --- query arguments -------------------------------------------------------------------------------------------
+
+
+class WholeNumber(fields.Field[int]):
+    """Plain ASCII decimal digits, from `least` to `most`."""
+
+    def __init__(self, least: int, most: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.least = least
+        self.most = most
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        text = _only(value)
+        if _DIGITS.fullmatch(text):
+            significant = text.lstrip("0")[:11]  # enough to see that it is too large, and never too long for int()
+            number = int(significant or "0")
+            if self.least <= number <= self.most:
+                return number
+        raise ValidationError(f"must be a whole number from {self.least} to {self.most}, not {shown(text)}")
+
+
+class AgentId(fields.Field[str]):
+    """An agent's public id."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        text = _only(value)
+        if not is_id(text, "agent"):
+            raise ValidationError(f"must be {ID_RULE.format('agent')}, not {shown(text)}")
+        return text
+
+
+def _only(values: list[str]) -> str:
+    """An argument arrives as the list of all its values, of which there must be one."""
+    if len(values) > 1:
+        raise ValidationError(f"was given {len(values)} times; give it once")
+    return values[0]
+
+
+class SessionsQuerySchema(Schema):
+    """The arguments of `GET /v1/sessions`."""
+
+    class Meta:
+        unknown = RAISE
+
+    error_messages = {"unknown": "is not an argument here; there are agent_id, offset and limit"}  # noqa: RUF012
+
+    agent_id = AgentId(load_default=None)
+    offset = WholeNumber(0, 2147483647, load_default=0)
+    limit = WholeNumber(1, 100, load_default=20)
+
+
+_sessions_query = SessionsQuerySchema()
+
+
+def sessions_query(arguments: MultiDict[str, str]) -> SessionsQuery:
+    """Validate the query arguments of `GET /v1/sessions`; raises `InvalidRequest` that names every fault."""
+    try:
+        query: SessionsQuery = _sessions_query.load(arguments.to_dict(flat=False))
+    except ValidationError as error:
+        raise InvalidRequest(error.messages_dict) from None
+    return query
+
+
+# --- records ---------------------------------------------------------------------------------------------------
+
+
+class Text(fields.Field[str]):
+    """A JSON string, not empty; null too with `allow_none`. Of public id shape when `id_of` names the prefix."""
+
+    def __init__(self, id_of: str | None = None, allow_empty: bool = False, **kwargs: Any) -> None:
+        super().__init__(error_messages={"required": "is missing", "null": "must be a string, not null"}, **kwargs)
+        self.id_of = id_of
+        self.allow_empty = allow_empty
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise ValidationError(f"must be a string{' or null' if self.allow_none else ''}, not {kind(value)}")
+        if self.id_of and not is_id(value, self.id_of):
+            raise ValidationError(f"must be {ID_RULE.format(self.id_of)}, not {shown(value)}")
+        if not value and not self.allow_empty:
+            raise ValidationError("must not be empty")
+        return value
+
+
+class Instant(Text):
+    """ISO 8601 with a zone; loads to the form in which instants are stored."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            return parse_instant(text)
+        except ValueError as error:
+            raise ValidationError(f"{error}; it is {shown(text)}") from None
+
+
+class Many(fields.List[Any]):
+    """A JSON array of `inner`; absent or null, as what the API serves may be, loads to None."""
+
+    def __init__(self, inner: fields.Field[Any]) -> None:
+        super().__init__(inner, load_default=None, allow_none=True)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise ValidationError(f"must be an array, not {kind(value)}")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class CapabilityRef(fields.Field[tuple[str, str | None]]):
+    """A capability id, or `{"ref": id, "config": object}`; loads to (id, config as JSON text or None)."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> tuple[str, str | None]:
+        reference = {"ref": value} if isinstance(value, str) else value
+        if not isinstance(reference, dict):
+            raise ValidationError(f"must be a capability id or an object with ref, not {kind(value)}")
+        ref, config = reference.get("ref"), reference.get("config")
+        if not isinstance(ref, str) or not ref:
+            raise ValidationError({"ref": ["must be a capability id" if "ref" in reference else "is missing"]})
+        if config is None:
+            return ref, None
+        if not isinstance(config, dict):
+            raise ValidationError({"config": [f"must be an object, not {kind(config)}"]})
+        if _deeper(config, MAX_CONFIG_DEPTH):
+            raise ValidationError({"config": [f"must not be nested deeper than {MAX_CONFIG_DEPTH} levels"]})
+        return ref, json.dumps(config, ensure_ascii=False, separators=(",", ":"))
+
+
+def _deeper(value: object, levels: int) -> bool:
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_deeper(child, levels - 1) for child in children)
+
+
+class _Record(Schema):
+    class Meta:
+        unknown = EXCLUDE
+
+
+class AgentSchema(_Record):
+    """An agent of an import."""
+
+    id = Text("agent", required=True)
+    name = Text(load_default=None, allow_none=True, allow_empty=True)
+    capabilities = Many(CapabilityRef())
+
+
+class SessionSchema(_Record):
+    """A session of an import."""
+
+    id = Text("session", required=True)
+    agent_id = Text("agent", required=True)
+    title = Text(load_default=None, allow_none=True, allow_empty=True)
+    tags = Many(Text(allow_empty=True))
+    model_id = Text(load_default=None, allow_none=True, allow_empty=True)
+    capabilities = Many(CapabilityRef())
+    status = Text(
+        load_default="started",
+        validate=validate.OneOf(STATUSES, error="must be started, active or idle, not '{input}'"),
+    )
+    created_at = Instant(load_default=None, allow_none=True)
+    updated_at = Instant(load_default=None, allow_none=True)
+
+
+class CapabilitySchema(_Record):
+    """A capability of a catalog."""
+
+    id = Text(required=True)
+    name = Text(required=True)
+    category = Text(load_default=None, allow_none=True)
+    status = Text(
+        required=True,
+        validate=validate.OneOf(CATALOG_STATUSES, error="must be available, coming_soon or retired, not '{input}'"),
+    )
+    dependencies = Many(Text())
+    features = Many(Text())
+
+
+def faults(error: ValidationError) -> Iterator[str]:
+    """The faults of a record, a line each: `capabilities[2].ref: is missing`."""
+    return _flatten("", error.messages_dict)
+
+
+def _flatten(path: str, messages: Any) -> Iterator[str]:
+    if isinstance(messages, dict):
+        for key, inner in messages.items():
+            step = f"[{key}]" if isinstance(key, int) else f".{key}" if path else key
+            yield from _flatten(path + step, inner)
+    else:
+        for message in messages:
+            yield f"{path}: {message}"
