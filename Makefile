@@ -12,7 +12,7 @@ run: .venv/runtime
 	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
 	  || { echo "Port $(PORT) is taken or not allowed. Stop what uses it, or choose another: make run PORT=8001" >&2; exit 1; }
 	@$(BIN)/everruns init-db
-	@key=$$($(BIN)/everruns demo --if-empty 2>/dev/null) || exit 1; \
+	@key=$$($(BIN)/everruns demo --if-empty) || exit 1; \
 	  if [ -n "$$key" ]; then (umask 077; echo "$$key" > "$(KEY_FILE)"); fi
 	@echo
 	@echo "Everruns Sessions on http://127.0.0.1:$(PORT), stopped by Ctrl-C. Try in another terminal:"

@@ -98,7 +98,7 @@ def find_organization(connection: sqlite3.Connection, public_id: str) -> Organiz
 
 
 def create_key(
-    connection: sqlite3.Connection, organization: Organization, name: str, expires_in_days: float | None = None
+    connection: sqlite3.Connection, organization: Organization, name: str, expires_in_days: int | None = None
 ) -> str:
     """Make a key of the organization and return it: the only time that it is known. Its SHA-256 is stored."""
     key = f"evr_{secrets.token_urlsafe(32)}"

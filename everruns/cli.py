@@ -103,8 +103,8 @@ def create_org(name: str, public_id: str | None) -> None:
 @main.command("create-key")
 @click.argument("org")
 @click.option("--name", default="", help="What the key is for.")
-@click.option("--expires-in-days", type=click.FloatRange(0, 36500, min_open=True), help="Default: never.")
-def create_key(org: str, name: str, expires_in_days: float | None) -> None:
+@click.option("--expires-in-days", type=click.IntRange(1, 36500), help="Default: never.")
+def create_key(org: str, name: str, expires_in_days: int | None) -> None:
     """Create an API key of the organization ORG and print it: the only time it is ever shown."""
     with db.transaction() as connection:
         key = auth.create_key(connection, find_organization(connection, org), name, expires_in_days)
@@ -133,18 +133,24 @@ def revoke_key(org: str, prefix: str) -> None:
     say("revoked")
 
 
+def _progress(size: int) -> Any:
+    """A progress bar on a terminal, for `size` bytes; 0 is standard input, of which nobody knows the end."""
+    unknown = iter(lambda: 0, 0) if size == 0 else None
+    return click.progressbar(
+        unknown, length=size or None, label="Importing", file=sys.stderr, hidden=not sys.stderr.isatty()
+    )
+
+
 @main.command("import")
 @click.option("--org", required=True, help="The id of the organization that gets the records.")
-@click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path())
+@click.argument("files", metavar="FILE…", nargs=-1, required=True)
 def import_(org: str, files: tuple[str, ...]) -> None:
     """Import agents and sessions, as the Everruns API serves them; - is standard input. All or nothing."""
     size = sum(os.path.getsize(name) for name in files if os.path.isfile(name))
     with db.transaction() as connection:
         organization = find_organization(connection, org)
-        progress: Any = click.progressbar(
-            length=size or None, label="Importing", file=sys.stderr, hidden=not sys.stderr.isatty()
-        )
-        with progress as bar:
+        bar: Any
+        with _progress(size) as bar:
             found = (item for name in files for item in reader.read(name, sys.stdin.buffer, bar.update))
             try:
                 counts = Import(connection, organization).run(found)
@@ -225,7 +231,9 @@ def backup(file: Path) -> None:
 
 @main.command("demo")
 @click.option("--sessions", default=1000, show_default=True, type=click.IntRange(0), help="How many sessions.")
-@click.option("--if-empty", is_flag=True, help="Do nothing when there is an organization already.")
+@click.option(
+    "--if-empty", is_flag=True, help="For scripts: nothing when there is an organization already, else only the key."
+)
 def demo_(sessions: int, if_empty: bool) -> None:
     """Create an example organization with realistic agents and sessions, and print a key of it."""
     with db.transaction() as connection:
@@ -236,5 +244,7 @@ def demo_(sessions: int, if_empty: bool) -> None:
         key = auth.create_key(connection, organization, "demo")
         Import(connection, organization).run(demo.records(sessions))
     click.echo(key)
+    if if_empty:
+        return
     say(f"organization {public_id} with {sessions} sessions; start 'everruns run', then try:")
     say(f"  curl -H 'Authorization: Bearer {key}' 'http://127.0.0.1:5000/v1/sessions?limit=2'")

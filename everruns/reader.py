@@ -84,7 +84,7 @@ def _too_long(what: str) -> str:
 def _parse(raw: bytes, line: int) -> tuple[Any, str]:
     """The JSON value in `raw`, which begins at `line`, and what is wrong with it, if anything."""
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode("utf-8-sig").rstrip()
         value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite)
         if "\\ud" in text or "\\uD" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is no character

@@ -1,0 +1,216 @@
+"""The other commands: what they print where, their exit status, and that none does harm."""
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import everruns
+from tests.conftest import World, agent, session
+from tests.test_import import EVERRUNS, without_override
+
+
+def test_init_db_creates_the_database_with_the_built_in_catalog_once(world: World) -> None:
+    assert world.sql("SELECT COUNT(*) FROM capabilities") == [(91,)]
+    org, _ = world.organization()
+    before = world.path.read_bytes()
+    ran = world.everruns("init-db")
+    assert (ran.stdout, "nothing to do" in ran.stderr) == ("", True)
+    assert world.path.read_bytes() == before
+    assert world.sql("SELECT public_id FROM organizations") == [(org,)]
+
+
+def test_init_db_makes_the_folder_and_fills_an_empty_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path / "deep" / "er" / "ü #?%.db", monkeypatch)
+    world.everruns("init-db")
+    world.everruns("check")
+    empty = World(tmp_path / "empty.db", monkeypatch)
+    empty.path.touch()
+    empty.everruns("init-db")
+    empty.everruns("check")
+
+
+def test_many_init_db_at_once_make_one_database(tmp_path: Path) -> None:
+    environment = {**os.environ, "EVERRUNS_DATABASE": str(tmp_path / "one.db")}
+
+    def run(_: int) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run([*EVERRUNS, "init-db"], env=environment, capture_output=True, check=False)
+
+    with ThreadPoolExecutor(6) as pool:
+        ran = list(pool.map(run, range(6)))
+    assert [item.returncode for item in ran] == [0] * 6, [item.stderr for item in ran]
+    assert sum(b"is created" in item.stderr for item in ran) >= 1
+    with closing(sqlite3.connect(tmp_path / "one.db")) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM capabilities").fetchone() == (91,)
+
+
+def foreign(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+
+
+def newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("PRAGMA application_id = 1163285075; PRAGMA user_version = 2; CREATE TABLE t (x)")
+
+
+UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a text file": (lambda path: path.write_text("hello, I am a letter\n" * 99), "file is not a database"),
+    "a database of another program": (foreign, "is not a database of Everruns Sessions"),
+    "a newer schema": (newer, "has schema version 2, not 1: upgrade Everruns Sessions"),
+    "a folder": (lambda path: path.mkdir(), "is a folder; name a file"),
+}
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+@pytest.mark.parametrize("command", [["init-db"], ["create-org", "x"], ["check"], ["backup", "copy.db"], ["demo"]])
+def test_an_unusable_database_is_one_clear_line_and_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, command: list[str]
+) -> None:
+    make, message = UNUSABLE[what]
+    world = World(tmp_path / "some.db", monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    make(world.path)
+    before = world.path.read_bytes() if world.path.is_file() else None
+    ran = world.everruns(*command, status=1)
+    assert message in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
+    assert (world.path.read_bytes() if world.path.is_file() else None) == before
+
+
+def test_a_missing_database_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path / "none.db", monkeypatch)
+    for command in (["create-org", "x"], ["list-keys", "org_1"], ["export", "--org", "org_1"], ["check"]):
+        assert "does not exist; run 'everruns init-db' first" in world.everruns(*command, status=1).stderr
+    assert not world.path.exists()
+
+
+def test_a_database_that_the_user_may_not_read_or_write(world: World) -> None:
+    world.path.chmod(0o400)
+    command = [*without_override(), *EVERRUNS, "create-org", "x"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ran.returncode, "permission denied for this user" in ran.stderr) == (1, True)
+
+
+def test_a_locked_database_is_told_after_the_timeout(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERRUNS_DATABASE_TIMEOUT", "0.2")
+    with closing(sqlite3.connect(world.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ran = world.everruns("create-org", "x", status=1)
+    assert "locked by another program; wait, or raise EVERRUNS_DATABASE_TIMEOUT; nothing was changed" in ran.stderr
+
+
+def test_create_org_prints_the_id_alone(world: World) -> None:
+    assert re.fullmatch(r"org_[0-9a-f]{32}\n", world.everruns("create-org", "Acme").stdout)
+    assert world.everruns("create-org", "Acme", "--id", "org_A-1").stdout == "org_A-1\n"
+    assert "already" in world.everruns("create-org", "Other", "--id", "org_a1", status=1).stderr
+    assert "must be org_" in world.everruns("create-org", "Acme", "--id", "acme", status=2).stderr
+    assert "must not be empty" in world.everruns("create-org", " ", status=2).stderr
+
+
+def test_create_key_prints_the_key_alone_and_stores_only_its_hash(world: World) -> None:
+    org, key = world.organization()
+    assert re.fullmatch(r"evr_[A-Za-z0-9_-]{43}", key)
+    for file in world.folder.iterdir():
+        assert key.encode() not in file.read_bytes()
+    ran = world.everruns("create-key", "org_none", status=1)
+    assert "make one with 'everruns create-org NAME'" in ran.stderr
+    for days in ("0", "-1", "nan", "1.5", "9999999", "x"):
+        world.everruns("create-key", org, "--expires-in-days", days, status=2)
+
+
+def test_list_keys_and_revoke_key(world: World) -> None:
+    org, first = world.organization()
+    second = world.everruns("create-key", org, "--name", "a\tb", "--expires-in-days", "2").stdout.strip()
+    other, other_key = world.organization()
+    rows = [line.split("\t") for line in world.everruns("list-keys", org).stdout.splitlines()]
+    assert [(row[0], row[1], row[4]) for row in rows] == [(first[:12], "", "-"), (second[:12], "a b", "-")]
+    assert (rows[0][3], rows[1][3] > rows[1][2]) == ("-", True)
+    assert "no key of" in world.everruns("revoke-key", org, other_key[:12], status=1).stderr
+    world.everruns("revoke-key", org, first[:12])
+    revoked = world.everruns("list-keys", org).stdout
+    world.everruns("revoke-key", org, first)
+    assert world.everruns("list-keys", org).stdout == revoked
+    assert [world.get(key).status_code for key in (first, second, other_key)] == [401, 200, 200]
+    assert world.everruns("list-keys", other).stdout.count("\n") == 1
+
+
+def test_check_tells_each_fault(world: World) -> None:
+    org, _ = world.organization()
+    world.load(org, agent(), session(1), session(2))
+    assert world.everruns("check").stdout == ""
+    with closing(sqlite3.connect(world.path)) as connection, connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("UPDATE sessions SET status = 'gone' WHERE public_id = 'session_1'")
+        connection.execute("DELETE FROM agents")
+    ran = world.everruns("check", status=1)
+    assert "CHECK constraint failed in sessions" in ran.stdout
+    assert ran.stdout.count("refers to a row of agents that is not there") == 2
+    assert "3 faults; restore a backup" in ran.stderr
+
+
+def test_backup_is_a_whole_copy_of_the_moment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    org, _ = world.organization()
+    world.load(org, agent(), session(1))
+    exported = world.everruns("export", "--org", org).stdout
+    copy = world.folder / "copy.db"
+    world.everruns("backup", str(copy))
+    world.load(org, session(2))
+    assert "exists; give another name" in world.everruns("backup", str(copy), status=1).stderr
+    assert "cannot be written" in world.everruns("backup", str(world.folder / "no" / "x"), status=1).stderr
+    assert copy.stat().st_mode & 0o077 == 0
+    assert not list(world.folder.glob("*partial*"))
+    monkeypatch.setenv("EVERRUNS_DATABASE", str(copy))
+    assert world.everruns("export", "--org", org).stdout == exported
+    world.everruns("check")
+
+
+def test_demo_makes_an_organization_to_try_and_touches_no_other(world: World) -> None:
+    ran = world.everruns("demo", "--if-empty")
+    key = ran.stdout.strip()
+    assert ran.stderr == ""
+    assert world.everruns("demo", "--if-empty").stdout == ""
+    answer = world.json(key, "/v1/sessions?limit=100")
+    assert answer["total"] == 1000
+    assert {item["status"] for item in answer["data"]} >= {"active", "idle"}
+    assert any(item["features"] for item in answer["data"])
+    ran = world.everruns("demo", "--sessions", "3")
+    assert f"curl -H 'Authorization: Bearer {ran.stdout.strip()}'" in ran.stderr
+    assert world.json(ran.stdout.strip())["total"] == 3
+    assert world.json(key)["total"] == 1000
+
+
+def test_help_shows_every_command(world: World) -> None:
+    text = world.everruns("--help").stdout
+    commands = "init-db create-org create-key list-keys revoke-key import export load-catalog check backup demo run"
+    for command in commands.split():
+        assert re.search(rf"^  {command} +[A-Z]", text, re.MULTILINE), command
+        assert "Usage: " in world.everruns(command, "--help").stdout
+    assert world.everruns("--version").stdout == f"everruns, version {everruns.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["create-org"], ["import", "x"], ["demo", "--sessions", "-1"]])
+def test_wrong_usage_is_exit_status_2(world: World, arguments: list[str]) -> None:
+    assert "Usage: " in world.everruns(*arguments, status=2).stderr
+
+
+def test_the_default_database_is_in_the_folder_instance(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("EVERRUNS_")}
+    subprocess.run([*EVERRUNS, "init-db"], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert (tmp_path / "instance" / "everruns.db").exists()
+
+
+def test_a_reader_that_closes_the_pipe_ends_an_export_quietly(world: World) -> None:
+    org, _ = world.organization()
+    world.load(org, agent(), *(session(n, title="x" * 1000) for n in range(500)))
+    command = f"{sys.executable} -c 'from everruns.cli import main; main()' export --org {org} | head -n 1"
+    ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert ran.stdout.count("\n") == 1
+    assert "Traceback" not in ran.stderr

@@ -1,0 +1,134 @@
+"""Features: the union over a session's active capabilities, against an independent computation."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from everruns.catalog import BUILT_IN
+from tests.conftest import World, agent, session
+
+CATALOG = {entry["id"]: entry for entry in json.loads(BUILT_IN.read_text())}
+
+
+def expected(refs: list[str], catalog: dict[str, dict[str, object]] = CATALOG) -> list[str]:
+    """A depth-first walk in plain Python."""
+    features: set[str] = set()
+    seen: set[str] = set()
+
+    def visit(ref: str) -> None:
+        entry = catalog.get(ref)
+        if ref in seen or entry is None or entry["status"] != "available":
+            return
+        seen.add(ref)
+        features.update(entry["features"])  # type: ignore[arg-type]
+        for dependency in entry["dependencies"]:  # type: ignore[attr-defined]
+            visit(dependency)
+
+    for ref in refs:
+        visit(ref)
+    return sorted(features)
+
+
+def features(world: World, key: str) -> dict[str, list[str]]:
+    data = world.json(key, "/v1/sessions?limit=100")["data"]
+    return {item["id"]: item["features"] for item in data}
+
+
+def test_every_capability_of_the_catalog_on_a_session_and_on_an_agent(world: World) -> None:
+    org, key = world.organization()
+    refs = list(CATALOG)
+    world.load(org, agent(), *(session(n, capabilities=[ref]) for n, ref in enumerate(refs)))
+    found = features(world, key)
+    assert len(found) == 91
+    assert found == {f"session_{n}": expected([ref]) for n, ref in enumerate(refs)}
+    agents = (agent(f"agent_{n}", capabilities=[ref]) for n, ref in enumerate(refs))
+    world.load(org, *agents, *(session(n, agent_id=f"agent_{n}") for n in range(91)))
+    assert features(world, key) == found
+
+
+def test_the_examples_of_the_design(world: World) -> None:
+    org, key = world.organization()
+    sessions = [session("s", capabilities=["skills"]), session("b", capabilities=["browserless"])]
+    world.load(org, agent(), *sessions)
+    assert features(world, key) == {
+        "session_s": ["file_system"],
+        "session_b": ["key_value", "leased_resources", "secrets"],
+    }
+
+
+def test_agent_and_session_together_without_duplicates_sorted(world: World) -> None:
+    org, key = world.organization()
+    own = ["openui", "memory", "mcp:unknown", "research", "platform_management", "openui"]
+    world.load(org, agent(capabilities=["skills", "browserless"]), session(1, capabilities=own))
+    assert features(world, key)["session_1"] == expected([*own, "skills", "browserless"])
+    assert features(world, key)["session_1"] == ["file_system", "key_value", "leased_resources", "openui", "secrets"]
+
+
+def catalog_file(folder: Path, *entries: tuple[str, str, list[str]]) -> str:
+    """A catalog of (id, status, dependencies); each capability has one feature, named after it."""
+    rows = [
+        {"id": name, "name": name, "category": None, "status": status, "dependencies": needs, "features": [f"f-{name}"]}
+        for name, status, needs in entries
+    ]
+    (folder / "catalog.json").write_text(json.dumps(rows))
+    return str(folder / "catalog.json")
+
+
+def test_dependencies_to_any_depth_but_not_through_what_is_not_available(world: World) -> None:
+    org, key = world.organization()
+    world.load(org, agent(), session(1, capabilities=["c0", "dead"]))
+    chain = [(f"c{n}", "available", [f"c{n + 1}"]) for n in range(200)]
+    rest = [("c200", "retired", ["after"]), ("dead", "coming_soon", ["after"]), ("after", "available", ["missing"])]
+    ran = world.everruns("load-catalog", catalog_file(world.folder, *chain, *rest))
+    assert "after needs missing" in ran.stderr
+    assert features(world, key)["session_1"] == sorted(f"f-c{n}" for n in range(200))
+
+
+def test_a_cycle_stored_by_plain_sql_ends_the_walk(world: World) -> None:
+    org, key = world.organization()
+    world.everruns("load-catalog", catalog_file(world.folder, ("a", "available", ["b"]), ("b", "available", [])))
+    world.sql("INSERT INTO capability_dependencies VALUES ('b', 'a')")
+    world.load(org, agent(), session(1, capabilities=["b"]))
+    assert features(world, key)["session_1"] == ["f-a", "f-b"]
+
+
+def test_a_change_of_agent_or_catalog_shows_in_the_next_answer(world: World) -> None:
+    org, key = world.organization()
+    world.load(org, agent(capabilities=["openui"]), session(1))
+    assert features(world, key)["session_1"] == ["openui"]
+    world.load(org, agent(capabilities=["a2ui"]))
+    assert features(world, key)["session_1"] == ["a2ui"]
+    world.everruns("load-catalog", catalog_file(world.folder, ("a2ui", "available", [])))
+    assert features(world, key)["session_1"] == ["f-a2ui"]
+    world.everruns("load-catalog", str(BUILT_IN))
+    assert features(world, key)["session_1"] == ["a2ui"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is no JSON"),
+        ("{}", "must hold an array of capabilities, not an object"),
+        ("[1]", "Invalid input type"),
+        ('[{"id": "a"}]', "[0].name: is missing"),
+        ('[{"id": "a", "name": "A", "status": "gone"}]', "[0].status: must be available, coming_soon or retired"),
+        (
+            '[{"id": "a", "name": "A", "status": "available"}, {"id": "a", "name": "A", "status": "retired"}]',
+            "each id must come once; more than once: a",
+        ),
+        (
+            '[{"id": "a", "name": "A", "status": "available", "dependencies": ["b"]},'
+            ' {"id": "b", "name": "B", "status": "available", "dependencies": ["a"]}]',
+            "dependencies must not form a cycle: a needs b needs a",
+        ),
+    ],
+)
+def test_a_wrong_catalog_is_refused_and_the_old_one_stays(world: World, text: str, message: str) -> None:
+    file = world.folder / "catalog.json"
+    file.write_text(text)
+    before = world.sql("SELECT * FROM capability_features")
+    ran = world.everruns("load-catalog", str(file), status=1)
+    assert message.replace("a needs b needs a", "") in ran.stderr
+    assert world.sql("SELECT * FROM capability_features") == before
+    assert "cannot be read" in world.everruns("load-catalog", str(world.folder / "none"), status=1).stderr
