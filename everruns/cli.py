@@ -197,7 +197,7 @@ def load_catalog(file: Path) -> None:
 @main.command("check")
 def check() -> None:
     """Check the database: integrity and foreign keys. Exit status 1 and a line for each fault."""
-    with db.snapshot() as connection:
+    with db.inspection() as connection:
         faults = [fault for (fault,) in connection.execute("PRAGMA integrity_check") if fault != "ok"]
         faults += (
             f"{table} row {row} refers to a row of {parent} that is not there"

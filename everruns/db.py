@@ -75,6 +75,20 @@ def transaction() -> Iterator[sqlite3.Connection]:
                 connection.execute("ROLLBACK")
 
 
+@contextmanager
+def inspection() -> Iterator[sqlite3.Connection]:
+    """A connection inside one read transaction for `PRAGMA integrity_check`, on a file that may be written or not.
+
+    SQLite forgets CHECK constraints when it opens a file as read-only, and would then find none of them broken.
+    Raises `DatabaseUnavailable` or `sqlite3.Error`.
+    """
+    path, timeout = current_app.config["DATABASE"], current_app.config["DATABASE_TIMEOUT"]
+    with closing(_open(path, timeout, mode="rw")) as connection:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("BEGIN")
+        yield connection
+
+
 def verify(connection: sqlite3.Connection) -> None:
     """Raise `DatabaseUnavailable` unless `connection` leads to a database of this program and version."""
     (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
@@ -144,7 +158,7 @@ def _connect(path: Path, timeout: float, mode: str) -> sqlite3.Connection:
     else:
         if folder:
             raise DatabaseUnavailable(f"{path} is a folder; name a file")
-        if not os.access(path, os.R_OK if mode == "ro" else os.R_OK | os.W_OK):
+        if not os.access(path, os.R_OK):
             raise DatabaseUnavailable(f"{path}: permission denied for this user")
     try:
         connection = sqlite3.connect(f"{path.as_uri()}?mode={mode}", timeout, isolation_level=None, uri=True)

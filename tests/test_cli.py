@@ -96,7 +96,7 @@ def test_a_database_that_the_user_may_not_read_or_write(world: World) -> None:
     world.path.chmod(0o400)
     command = [*without_override(), *EVERRUNS, "create-org", "x"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (ran.returncode, "permission denied for this user" in ran.stderr) == (1, True)
+    assert (ran.returncode, "cannot be written by this user; nothing was changed" in ran.stderr) == (1, True)
 
 
 def test_a_locked_database_is_told_after_the_timeout(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
