@@ -26,6 +26,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     """
     try:
         entries = json.loads(path.read_text("utf-8"))
+        json.dumps(entries, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is no character
     except OSError as error:
         raise CatalogRefused(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

@@ -24,6 +24,8 @@ class _Group(FlaskGroup):
             return super().invoke(ctx)
         except db.DatabaseUnavailable as error:
             raise click.ClickException(str(error)) from None
+        except UnicodeEncodeError:
+            raise click.ClickException("what you give must be valid UTF-8; nothing was changed") from None
         except sqlite3.OperationalError as error:
             raise click.ClickException(f"{_advice(error)}; nothing was changed") from None
         except sqlite3.DatabaseError as error:
@@ -221,7 +223,7 @@ def backup(file: Path) -> None:
         partial.touch(mode=0o600, exist_ok=False)
         with db.snapshot() as connection, closing(sqlite3.connect(partial)) as copy:
             connection.backup(copy)
-        os.link(partial, file)
+        partial.rename(file)  # not a link: a backup medium may know none
     except OSError as error:
         raise click.ClickException(f"{file} cannot be written: {error.strerror}") from None
     finally:

@@ -12,6 +12,7 @@ from flask import Flask, current_app
 
 APPLICATION_ID = 1163285075
 SCHEMA_VERSION = 1
+MAX_TIMEOUT_SECONDS = 3600
 
 _EXTENSION = "everruns.database"
 
@@ -26,7 +27,15 @@ def init_app(app: Flask) -> None:
     `app.config["DATABASE_TIMEOUT"]` is how many seconds to wait for a lock.
     """
     path = Path(str(app.config["DATABASE"])).absolute()
-    timeout = float(app.config["DATABASE_TIMEOUT"])
+    try:
+        timeout = float(app.config["DATABASE_TIMEOUT"])
+        if not 0 <= timeout <= MAX_TIMEOUT_SECONDS:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise SystemExit(
+            f"EVERRUNS_DATABASE_TIMEOUT must be a number of seconds from 0 to {MAX_TIMEOUT_SECONDS}, "
+            f"not {app.config['DATABASE_TIMEOUT']!r}"
+        ) from None
     app.config.update(DATABASE=path, DATABASE_TIMEOUT=timeout)
     app.extensions[_EXTENSION] = _Reader(path, timeout)
 

@@ -201,6 +201,28 @@ def test_wrong_usage_is_exit_status_2(world: World, arguments: list[str]) -> Non
     assert "Usage: " in world.everruns(*arguments, status=2).stderr
 
 
+def test_arguments_that_are_no_utf8_are_one_clear_line(world: World) -> None:
+    org, _ = world.organization()
+    for command in (
+        [b"create-key", org.encode(), b"--name", b"\xff"],
+        [b"list-keys", b"\xff"],
+        [b"create-org", b"\xff"],
+    ):
+        ran = subprocess.run([*map(str.encode, EVERRUNS), *command], capture_output=True, check=False)
+        assert ran.returncode in (1, 2)
+        assert b"must be valid UTF-8" in ran.stderr
+        assert b"Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "nan", "1e9"])
+def test_a_timeout_that_is_no_number_of_seconds_is_one_clear_line(world: World, value: str) -> None:
+    environment = {**os.environ, "EVERRUNS_DATABASE_TIMEOUT": value}
+    ran = subprocess.run([*EVERRUNS, "check"], env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "EVERRUNS_DATABASE_TIMEOUT must be a number of seconds from 0 to 3600" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
 def test_the_default_database_is_in_the_folder_instance(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EVERRUNS_")}
     subprocess.run([*EVERRUNS, "init-db"], cwd=tmp_path, env=environment, check=True, capture_output=True)

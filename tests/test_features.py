@@ -111,6 +111,7 @@ def test_a_change_of_agent_or_catalog_shows_in_the_next_answer(world: World) -> 
         ("{", "is no JSON"),
         ("{}", "must hold an array of capabilities, not an object"),
         ("[1]", "Invalid input type"),
+        ('[{"id": "\\ud800", "name": "A", "status": "available"}]', "is no JSON"),
         ('[{"id": "a"}]', "[0].name: is missing"),
         ('[{"id": "a", "name": "A", "status": "gone"}]', "[0].status: must be available, coming_soon or retired"),
         (
