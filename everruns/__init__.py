@@ -12,15 +12,17 @@ def create_app(config: dict[str, Any] | None = None) -> Flask:
 
     >>> app = create_app({"DATABASE": "instance/everruns.db"})
     """
-    from everruns import db, errors
+    from everruns import db, errors, pages
     from everruns.api import api
 
     app = Flask(__name__, static_folder=None)
-    app.config.update(DATABASE="instance/everruns.db", DATABASE_TIMEOUT=5.0, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.config.update(DATABASE="instance/everruns.db", DATABASE_TIMEOUT=5.0, CACHED_PAGES=64)
+    app.config.update(PROVIDE_AUTOMATIC_OPTIONS=False)
     app.config.from_prefixed_env("EVERRUNS")
     app.config.update(config or {})
     app.url_map.merge_slashes = False  # a redirect would be an answer outside the contract
     db.init_app(app)
+    pages.init_app(app)
     errors.init_app(app)
     app.register_blueprint(api)
     return app

@@ -22,10 +22,14 @@ _CREDENTIALS = re.compile(r"(?:(?i:bearer|apikey) +)?(evr_[A-Za-z0-9_-]{43})")
 
 @dataclass(frozen=True)
 class Organization:
-    """An organization: `id` is internal, `public_id` is what everyone sees."""
+    """An organization: `id` is internal, `public_id` is what everyone sees.
+
+    `revision` is another text after every change that could alter an answer to the organization.
+    """
 
     id: int
     public_id: str
+    revision: str
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,10 @@ def authenticate(connection: sqlite3.Connection, headers: Headers) -> Organizati
         raise Unauthorized
     row = connection.execute(
         """
-        SELECT organizations.id, organizations.public_id
+        SELECT
+          organizations.id,
+          organizations.public_id,
+          printf('%016x%016x', organizations.revision, (SELECT revision FROM catalog))
         FROM api_keys
         JOIN organizations ON organizations.id = api_keys.organization_id
         WHERE api_keys.sha256 = :sha256
@@ -88,7 +95,7 @@ def find_organization(connection: sqlite3.Connection, public_id: str) -> Organiz
     """The organization with this public id; dashes and letter case do not matter."""
     row = connection.execute(
         """
-        SELECT id, public_id
+        SELECT id, public_id, printf('%016x%016x', revision, (SELECT revision FROM catalog))
         FROM organizations
         WHERE lower(replace(public_id, '-', '')) = :same_id
         """,

@@ -11,7 +11,7 @@ import click
 from flask import current_app
 from flask.cli import FlaskGroup
 
-from everruns import __version__, auth, catalog, create_app, db, demo, exporter, reader
+from everruns import __version__, auth, catalog, create_app, db, demo, exporter, reader, spans
 from everruns.importer import Import, ImportRefused
 from everruns.values import is_id
 
@@ -198,13 +198,14 @@ def load_catalog(file: Path) -> None:
 
 @main.command("check")
 def check() -> None:
-    """Check the database: integrity and foreign keys. Exit status 1 and a line for each fault."""
+    """Check the database: integrity, foreign keys, and every count. Exit status 1 and a line for each fault."""
     with db.inspection() as connection:
         faults = [fault for (fault,) in connection.execute("PRAGMA integrity_check") if fault != "ok"]
         faults += (
             f"{table} row {row} refers to a row of {parent} that is not there"
             for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check")
         )
+        faults += spans.faults(connection)
     for fault in faults:
         click.echo(fault)
     if faults:

@@ -11,8 +11,9 @@ from pathlib import Path
 from flask import Flask, current_app
 
 APPLICATION_ID = 1163285075
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_TIMEOUT_SECONDS = 3600
+WRITER_CACHE_KIB = 32 * 1024  # at most: an import touches index pages all over the file
 
 _EXTENSION = "everruns.database"
 
@@ -75,6 +76,7 @@ def transaction() -> Iterator[sqlite3.Connection]:
     path, timeout = current_app.config["DATABASE"], current_app.config["DATABASE_TIMEOUT"]
     with closing(_open(path, timeout, mode="rw")) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
@@ -106,7 +108,11 @@ def verify(connection: sqlite3.Connection) -> None:
     if application_id != APPLICATION_ID:
         raise DatabaseUnavailable(f"{path} is not a database of Everruns Sessions; name another, or run init-db")
     if version != SCHEMA_VERSION:
-        advice = "upgrade Everruns Sessions" if version > SCHEMA_VERSION else "it was made by an older release"
+        advice = (
+            "upgrade Everruns Sessions"
+            if version > SCHEMA_VERSION
+            else "it was made by an older release; export with that one, import here"
+        )
         raise DatabaseUnavailable(f"{path} has schema version {version}, not {SCHEMA_VERSION}: {advice}")
 
 

@@ -3,10 +3,11 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, TypedDict
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs
 
-from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
-from werkzeug.datastructures import MultiDict
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate, validates_schema
 
 from everruns.errors import InvalidRequest
 from everruns.values import is_id, parse_instant
@@ -28,10 +29,12 @@ _KINDS = {
 }
 
 
-class SessionsQuery(TypedDict):
-    """The validated query arguments of `GET /v1/sessions`."""
+class SessionsQuery(NamedTuple):
+    """The validated query arguments of `GET /v1/sessions`; instants are as they are stored."""
 
     agent_id: str | None
+    created_after: str | None
+    created_before: str | None
     offset: int
     limit: int
 
@@ -77,6 +80,21 @@ class AgentId(fields.Field[str]):
         return text
 
 
+class Bound(fields.Field[str]):
+    """A bound on `created_at`: ISO 8601 with a zone; loads to the form in which instants are stored.
+
+    Between two microseconds it means the later one, whether it is inclusive or exclusive.
+    """
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        text = _only(value)
+        try:
+            return parse_instant(text, round_up=True)
+        except ValueError as error:
+            hint = "; in a URL a + is written %2B" if " " in text else ""
+            raise ValidationError(f"{error}; it is {shown(text)}{hint}") from None
+
+
 def _only(values: list[str]) -> str:
     """An argument arrives as the list of all its values, of which there must be one."""
     if len(values) > 1:
@@ -90,23 +108,38 @@ class SessionsQuerySchema(Schema):
     class Meta:
         unknown = RAISE
 
-    error_messages = {"unknown": "is not an argument here; there are agent_id, offset and limit"}  # noqa: RUF012
+    error_messages = {  # noqa: RUF012
+        "unknown": "is not an argument here; there are agent_id, created_after, created_before, offset and limit"
+    }
 
     agent_id = AgentId(load_default=None)
+    created_after = Bound(load_default=None)
+    created_before = Bound(load_default=None)
     offset = WholeNumber(0, 2147483647, load_default=0)
     limit = WholeNumber(1, 100, load_default=20)
+
+    @validates_schema
+    def _in_order(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        if data["created_after"] and data["created_before"] and data["created_before"] < data["created_after"]:
+            fault = f"must not be before created_after, which is {data['created_after']}"
+            raise ValidationError({"created_before": [fault]})
 
 
 _sessions_query = SessionsQuerySchema()
 
 
-def sessions_query(arguments: MultiDict[str, str]) -> SessionsQuery:
-    """Validate the query arguments of `GET /v1/sessions`; raises `InvalidRequest` that names every fault."""
+@lru_cache(maxsize=256)
+def sessions_query(query_string: bytes) -> SessionsQuery:
+    """Validate the query string of `GET /v1/sessions`; raises `InvalidRequest` that names every fault.
+
+    >>> sessions_query(b"limit=5").limit
+    5
+    """
+    arguments = parse_qs(query_string.decode("utf-8", "replace"), keep_blank_values=True)
     try:
-        query: SessionsQuery = _sessions_query.load(arguments.to_dict(flat=False))
+        return SessionsQuery(**_sessions_query.load(arguments))
     except ValidationError as error:
         raise InvalidRequest(error.messages_dict) from None
-    return query
 
 
 # --- records ---------------------------------------------------------------------------------------------------

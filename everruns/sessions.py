@@ -2,7 +2,9 @@
 
 import json
 import sqlite3
+from typing import NamedTuple
 
+from everruns import spans
 from everruns.auth import Organization
 from everruns.schemas import SessionsQuery
 from everruns.values import same_id
@@ -14,32 +16,35 @@ WHERE organization_id = :organization_id
   AND lower(replace(public_id, '-', '')) = :same_id
 """
 
-COUNT_OF_ORGANIZATION = """
-SELECT COUNT(*)
+# From a place in the order on; two parts, so that both are ranges of the index also where many share an instant.
+PAGE_OF_ORGANIZATION = """
+SELECT created_at, id
 FROM sessions
 WHERE organization_id = :organization_id
-"""
-
-COUNT_OF_AGENT = """
-SELECT COUNT(*)
+  AND created_at = :until_created_at
+  AND id <= :until_id
+UNION ALL
+SELECT created_at, id
 FROM sessions
 WHERE organization_id = :organization_id
-  AND agent_id = :agent_id
-"""
-
-IDS_OF_ORGANIZATION = """
-SELECT id
-FROM sessions
-WHERE organization_id = :organization_id
+  AND created_at < :until_created_at
 ORDER BY created_at DESC, id DESC
 LIMIT :limit OFFSET :offset
 """
 
-IDS_OF_AGENT = """
-SELECT id
+PAGE_OF_AGENT = """
+SELECT created_at, id
 FROM sessions
 WHERE organization_id = :organization_id
   AND agent_id = :agent_id
+  AND created_at = :until_created_at
+  AND id <= :until_id
+UNION ALL
+SELECT created_at, id
+FROM sessions
+WHERE organization_id = :organization_id
+  AND agent_id = :agent_id
+  AND created_at < :until_created_at
 ORDER BY created_at DESC, id DESC
 LIMIT :limit OFFSET :offset
 """
@@ -115,23 +120,47 @@ ORDER BY page.position
 """
 
 
-def list_sessions(connection: sqlite3.Connection, organization: Organization, query: SessionsQuery) -> str:
-    """The answer of `GET /v1/sessions` as JSON text: the page and the total of what `query` asks for.
+class Page(NamedTuple):
+    """A page: `sessions` is a JSON array, `total` how many match, `newest` when the newest of these was created."""
+
+    sessions: str
+    total: int
+    newest: str | None
+
+
+def list_sessions(connection: sqlite3.Connection, organization: Organization, query: SessionsQuery) -> Page:
+    """The sessions of `organization` that `query` asks for, newest first.
 
     `connection` is inside a read transaction, so that page and total are of one moment.
     """
-    bound: dict[str, object] = {
-        "organization_id": organization.id,
-        "offset": query["offset"],
-        "limit": query["limit"],
-    }
-    if query["agent_id"] is None:
-        count_sql, ids_sql = COUNT_OF_ORGANIZATION, IDS_OF_ORGANIZATION
+    scope = _scope(connection, organization, query.agent_id)
+    if scope is None:
+        return Page("[]", 0, None)
+    newer = 0 if query.created_before is None else spans.count_since(connection, scope, query.created_before)
+    if query.created_after is None:
+        total = spans.count_all(connection, scope) - newer
     else:
-        count_sql, ids_sql = COUNT_OF_AGENT, IDS_OF_AGENT
-        agent = {"organization_id": organization.id, "same_id": same_id(query["agent_id"])}
-        (bound["agent_id"],) = connection.execute(FIND_AGENT, agent).fetchone() or (None,)
-    (total,) = connection.execute(count_sql, bound).fetchone()
-    ids = [session_id for (session_id,) in connection.execute(ids_sql, bound)]
-    data = ",".join(text for (text,) in connection.execute(SESSIONS_AS_JSON, {"ids": json.dumps(ids)}))
-    return f'{{"data":[{data}],"total":{total},"offset":{query["offset"]},"limit":{query["limit"]}}}\n'
+        total = spans.count_since(connection, scope, query.created_after) - newer
+    newest = _page(connection, scope, newer, 1) if total else []
+    ids = _page(connection, scope, newer + query.offset, min(query.limit, total - query.offset))
+    rows = connection.execute(SESSIONS_AS_JSON, {"ids": json.dumps([session_id for _, session_id in ids])})
+    sessions = ",".join(text for (text,) in rows)
+    return Page(f"[{sessions}]", total, newest[0][0] if newest else None)
+
+
+def _scope(connection: sqlite3.Connection, organization: Organization, agent_id: str | None) -> spans.Scope | None:
+    if agent_id is None:
+        return spans.Scope(organization.id, spans.ALL_AGENTS)
+    agent = connection.execute(
+        FIND_AGENT, {"organization_id": organization.id, "same_id": same_id(agent_id)}
+    ).fetchone()
+    return spans.Scope(organization.id, agent[0]) if agent else None
+
+
+def _page(connection: sqlite3.Connection, scope: spans.Scope, offset: int, limit: int) -> list[tuple[str, int]]:
+    """When created, and the id, of `limit` sessions of `scope` after the newest `offset`, which must exist."""
+    if limit <= 0:
+        return []
+    place = spans.find(connection, scope, offset)
+    sql = PAGE_OF_ORGANIZATION if scope.agent_id == spans.ALL_AGENTS else PAGE_OF_AGENT
+    return connection.execute(sql, {**scope._asdict(), **place._asdict(), "limit": limit}).fetchall()

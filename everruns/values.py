@@ -1,10 +1,10 @@
 """What a public id and an instant look like: how they are recognized, compared and stored."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _INSTANT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(?P<zone>[Zz]|[+-][0-9]{2}:?[0-9]{2})?"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.(?P<fraction>[0-9]+))?)?(?P<zone>[Zz]|[+-][0-9]{2}:?[0-9]{2})?"
 )
 
 
@@ -39,8 +39,19 @@ def instant(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
-def parse_instant(text: str) -> str:
-    """ISO 8601 with a zone, any precision and offset, as instants are stored; digits past the microsecond are cut.
+def after(stored: str) -> str:
+    """The microsecond after an instant, both as instants are stored; raises `OverflowError` at the end of time.
+
+    >>> after("2026-02-27T13:13:53.000000Z")
+    '2026-02-27T13:13:53.000001Z'
+    """
+    return instant(datetime.fromisoformat(stored) + timedelta(microseconds=1))
+
+
+def parse_instant(text: str, round_up: bool = False) -> str:
+    """ISO 8601 with a zone, any precision and offset, as instants are stored.
+
+    Of digits past the microsecond, the instant is cut, or with `round_up` the next microsecond.
 
     Raises `ValueError` with a message that says what would be right.
 
@@ -53,6 +64,7 @@ def parse_instant(text: str) -> str:
     if match["zone"] is None:
         raise ValueError("has no zone; add Z for UTC, or an offset, for example 2026-02-27T13:13:53Z")
     try:
-        return instant(datetime.fromisoformat(text.upper()))
+        stored = instant(datetime.fromisoformat(text.upper()))
+        return after(stored) if round_up and (match["fraction"] or "")[6:].strip("0") else stored
     except (ValueError, OverflowError):
-        raise ValueError("is no time that exists, from year 1 to year 9999 in UTC") from None
+        raise ValueError("is no time that exists, from year 1 to year 9999 in UTC, seconds from 00 to 59") from None

@@ -113,7 +113,7 @@ def connection(world: World) -> sqlite3.Connection:
     connection.executescript(
         """
         PRAGMA foreign_keys = ON;
-        INSERT INTO organizations VALUES (1, 'org_1', 'one'), (2, 'org_2', 'two');
+        INSERT INTO organizations (id, public_id, name) VALUES (1, 'org_1', 'one'), (2, 'org_2', 'two');
         INSERT INTO agents VALUES (1, 1, 'agent_a1', 'a'), (2, 2, 'agent_a1', 'a');
         INSERT INTO sessions (id, organization_id, agent_id, public_id, created_at, updated_at)
         VALUES (1, 1, 1, 'session_a1', '2026-02-27T13:13:53.000000Z', '2026-02-27T13:13:53.000000Z');
