@@ -4,17 +4,16 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from everruns.schemas import kind
 
 MAX_VALUE_BYTES = 16 * 1024 * 1024
+PROGRESS_BYTES = 64 * 1024
 STANDARD_INPUT = "-"
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """An object of an import and where it stood, or else the `fault` that stood there."""
 
     where: str
@@ -67,13 +66,18 @@ def _document(
 
 def _lines(file: IO[bytes], progress: Callable[[int], object]) -> Iterator[bytes]:
     """The lines of `file`; of one that is too long, the beginning, one byte longer than is allowed."""
+    consumed = 0
     while line := file.readline(MAX_VALUE_BYTES + 1):
-        progress(len(line))
+        consumed += len(line)
         rest = line
         while len(rest) > MAX_VALUE_BYTES and not rest.endswith(b"\n"):
             rest = file.readline(MAX_VALUE_BYTES + 1)
-            progress(len(rest))
+            consumed += len(rest)
+        if consumed >= PROGRESS_BYTES:
+            progress(consumed)
+            consumed = 0
         yield line
+    progress(consumed)
 
 
 def _too_long(what: str) -> str:
@@ -84,8 +88,8 @@ def _too_long(what: str) -> str:
 def _parse(raw: bytes, line: int) -> tuple[Any, str]:
     """The JSON value in `raw`, which begins at `line`, and what is wrong with it, if anything."""
     try:
-        text = raw.decode("utf-8-sig").rstrip()
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite)
+        text = raw.decode("utf-8").rstrip().removeprefix("\ufeff")
+        value = _decoder.decode(text)
         if "\\ud" in text or "\\uD" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is no character
     except UnicodeDecodeError as error:
@@ -147,3 +151,6 @@ def _finite(text: str) -> float:
     if number in (float("inf"), float("-inf")):
         raise ValueError(f"holds a number that is out of range: {text[:40]}")
     return number
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite)

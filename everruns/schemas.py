@@ -10,14 +10,23 @@ from urllib.parse import parse_qs
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate, validates_schema
 
 from everruns.errors import InvalidRequest
-from everruns.values import is_id, parse_instant
+from everruns.values import is_id, is_stored_instant, parse_instant
 
 STATUSES = ("started", "active", "idle")
 CATALOG_STATUSES = ("available", "coming_soon", "retired")
 MAX_CONFIG_DEPTH = 100
 ID_RULE = "{}_ and then 1 to 64 of 0-9 A-Z a-z -"
 
+# A capability id, and its config as JSON text.
+CapabilityReference = tuple[str, str | None]
+
+as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 _DIGITS = re.compile(r"[0-9]+")
+_SESSION_ID = re.compile(r"session_[0-9A-Za-z-]{1,64}")
+_AGENT_ID = re.compile(r"agent_[0-9A-Za-z-]{1,64}")
+_TEXT_OR_NULL = (str, type(None))
+_ARRAY_OR_NULL = (list, type(None))
 _KINDS = {
     type(None): "null",
     bool: "a boolean",
@@ -186,12 +195,17 @@ class Many(fields.List[Any]):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
-class CapabilityRef(fields.Field[tuple[str, str | None]]):
-    """A capability id, or `{"ref": id, "config": object}`; loads to (id, config as JSON text or None)."""
+class CapabilityRef(fields.Field[CapabilityReference]):
+    """A capability id, or `{"ref": id, "config": object}`."""
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> tuple[str, str | None]:
+    ) -> CapabilityReference:
+        return self.reference(value)
+
+    @staticmethod
+    def reference(value: Any) -> CapabilityReference:
+        """What `value` refers to; raises `ValidationError`."""
         reference = {"ref": value} if isinstance(value, str) else value
         if not isinstance(reference, dict):
             raise ValidationError(f"must be a capability id or an object with ref, not {kind(value)}")
@@ -202,9 +216,10 @@ class CapabilityRef(fields.Field[tuple[str, str | None]]):
             return ref, None
         if not isinstance(config, dict):
             raise ValidationError({"config": [f"must be an object, not {kind(config)}"]})
-        if _deeper(config, MAX_CONFIG_DEPTH):
+        text = as_json(config)
+        if len(text) >= 2 * MAX_CONFIG_DEPTH and _deeper(config, MAX_CONFIG_DEPTH):  # a level takes two characters
             raise ValidationError({"config": [f"must not be nested deeper than {MAX_CONFIG_DEPTH} levels"]})
-        return ref, json.dumps(config, ensure_ascii=False, separators=(",", ":"))
+        return ref, text
 
 
 def _deeper(value: object, levels: int) -> bool:
@@ -240,6 +255,82 @@ class SessionSchema(_Record):
     )
     created_at = Instant(load_default=None, allow_none=True)
     updated_at = Instant(load_default=None, allow_none=True)
+
+
+_agent = AgentSchema()
+_session = SessionSchema()
+
+
+class AgentRecord(NamedTuple):
+    """An agent of an import, validated."""
+
+    id: str
+    name: str | None
+    capabilities: list[CapabilityReference]
+
+
+class SessionRecord(NamedTuple):
+    """A session of an import, validated: tags as JSON text, instants as they are stored."""
+
+    id: str
+    agent_id: str
+    title: str | None
+    tags: str
+    model_id: str | None
+    capabilities: list[CapabilityReference]
+    status: str
+    created_at: str | None
+    updated_at: str | None
+
+
+def agent(record: dict[str, Any]) -> AgentRecord:
+    """Validate an agent of an import; raises `ValidationError`."""
+    loaded = _agent.load(record)
+    return AgentRecord(loaded["id"], loaded["name"], loaded["capabilities"] or [])
+
+
+def session(record: dict[str, Any]) -> SessionRecord:
+    """Validate a session of an import; raises `ValidationError`."""
+    plain = _plain_session(record)
+    if plain is not None:
+        return plain
+    loaded = _session.load(record)
+    capabilities, tags = loaded.pop("capabilities") or [], loaded.pop("tags") or []
+    return SessionRecord(**loaded, capabilities=capabilities, tags=as_json(tags))
+
+
+def _plain_session(record: dict[str, Any]) -> SessionRecord | None:
+    """What `SessionSchema` would load, when that can be seen at a glance, ten times as fast; else None."""
+    get = record.get
+    title, model_id, tags, capabilities = get("title"), get("model_id"), get("tags"), get("capabilities")
+    status, created_at, updated_at = get("status", "started"), get("created_at"), get("updated_at")
+    try:
+        if (
+            _SESSION_ID.fullmatch(record["id"])
+            and _AGENT_ID.fullmatch(record["agent_id"])
+            and type(title) in _TEXT_OR_NULL
+            and type(model_id) in _TEXT_OR_NULL
+            and type(tags) in _ARRAY_OR_NULL
+            and type(capabilities) in _ARRAY_OR_NULL
+            and all(type(tag) is str for tag in tags or ())
+            and status in STATUSES
+            and (created_at is None or is_stored_instant(created_at))
+            and (updated_at is None or is_stored_instant(updated_at))
+        ):
+            return SessionRecord(
+                record["id"],
+                record["agent_id"],
+                title,
+                as_json(tags) if tags else "[]",
+                model_id,
+                [CapabilityRef.reference(value) for value in capabilities or ()],
+                status,
+                created_at,
+                updated_at,
+            )
+    except (KeyError, TypeError, ValidationError):
+        pass  # SessionSchema says what is wrong
+    return None
 
 
 class CapabilitySchema(_Record):

@@ -8,6 +8,9 @@ _INSTANT = re.compile(
 )
 
 
+_STORED_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+
+
 def is_id(text: str, prefix: str) -> bool:
     """Whether `text` is a public id: `prefix`, then `_` and 1 to 64 of `0-9 A-Z a-z -`.
 
@@ -37,6 +40,17 @@ def instant(moment: datetime) -> str:
     Raises `OverflowError` when it falls outside the years 1 to 9999 in UTC.
     """
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def is_stored_instant(text: str) -> bool:
+    """Whether `text` is an instant in the very form in which instants are stored."""
+    if _STORED_INSTANT.fullmatch(text) is None:
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def after(stored: str) -> str:
