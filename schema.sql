@@ -37,7 +37,7 @@ CREATE TABLE api_keys (
 CREATE INDEX api_keys_by_organization ON api_keys (organization_id);
 
 CREATE TABLE agents (
-  id              INTEGER PRIMARY KEY,
+  id              INTEGER PRIMARY KEY CHECK (id > 0),
   organization_id INTEGER NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
   public_id       TEXT NOT NULL
                   CHECK (public_id GLOB 'agent_?*' AND length(public_id) <= 70 AND instr(public_id, char(0)) = 0

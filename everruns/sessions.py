@@ -50,34 +50,43 @@ LIMIT :limit OFFSET :offset
 """
 
 # A session's active capabilities are its agent's and its own and all that these need, as far as each is in the
-# catalog and available; UNION, unlike UNION ALL, ends the walk at a cycle.
+# catalog and available; UNION, unlike UNION ALL, ends the walk at a cycle. An agent's are found once for the page.
 SESSIONS_AS_JSON = """
 WITH RECURSIVE
-page (position, id) AS MATERIALIZED (
-  SELECT key, value
+page (id) AS MATERIALIZED (
+  SELECT value
   FROM json_each(:ids)
 ),
-active (session_id, capability_id) AS (
-  SELECT page.id, capabilities.id
+page_agents (id) AS MATERIALIZED (
+  SELECT DISTINCT sessions.agent_id
+  FROM page
+  JOIN sessions ON sessions.id = page.id
+),
+active (agent_id, session_id, capability_id) AS (
+  SELECT page_agents.id, NULL, capabilities.id
+  FROM page_agents
+  JOIN agent_capabilities ON agent_capabilities.agent_id = page_agents.id
+  JOIN capabilities ON capabilities.id = agent_capabilities.capability_id
+  WHERE capabilities.status = 'available'
+  UNION
+  SELECT NULL, page.id, capabilities.id
   FROM page
   JOIN session_capabilities ON session_capabilities.session_id = page.id
   JOIN capabilities ON capabilities.id = session_capabilities.capability_id
   WHERE capabilities.status = 'available'
   UNION
-  SELECT page.id, capabilities.id
-  FROM page
-  JOIN sessions ON sessions.id = page.id
-  JOIN agent_capabilities ON agent_capabilities.agent_id = sessions.agent_id
-  JOIN capabilities ON capabilities.id = agent_capabilities.capability_id
-  WHERE capabilities.status = 'available'
-  UNION
-  SELECT active.session_id, capabilities.id
+  SELECT active.agent_id, active.session_id, capabilities.id
   FROM active
   JOIN capability_dependencies ON capability_dependencies.capability_id = active.capability_id
   JOIN capabilities ON capabilities.id = capability_dependencies.dependency_id
   WHERE capabilities.status = 'available'
+),
+contributed (agent_id, session_id, feature) AS MATERIALIZED (
+  SELECT active.agent_id, active.session_id, capability_features.feature
+  FROM active
+  CROSS JOIN capability_features ON capability_features.capability_id = active.capability_id
 )
-SELECT json_object(
+SELECT sessions.id, json_object(
   'id', sessions.public_id,
   'organization_id', organizations.public_id,
   'agent_id', agents.public_id,
@@ -102,11 +111,11 @@ SELECT json_object(
   'features', (
     SELECT json_group_array(feature)
     FROM (
-      SELECT DISTINCT capability_features.feature
-      FROM active
-      JOIN capability_features ON capability_features.capability_id = active.capability_id
-      WHERE active.session_id = sessions.id
-      ORDER BY capability_features.feature
+      SELECT DISTINCT feature
+      FROM contributed
+      WHERE agent_id = sessions.agent_id
+         OR session_id = sessions.id
+      ORDER BY feature
     )
   ),
   'created_at', sessions.created_at,
@@ -116,7 +125,6 @@ FROM page
 JOIN sessions ON sessions.id = page.id
 JOIN organizations ON organizations.id = sessions.organization_id
 JOIN agents ON agents.id = sessions.agent_id
-ORDER BY page.position
 """
 
 
@@ -141,10 +149,11 @@ def list_sessions(connection: sqlite3.Connection, organization: Organization, qu
         total = spans.count_all(connection, scope) - newer
     else:
         total = spans.count_since(connection, scope, query.created_after) - newer
+    limit = min(query.limit, total - query.offset)
     newest = _page(connection, scope, newer, 1) if total else []
-    ids = _page(connection, scope, newer + query.offset, min(query.limit, total - query.offset))
-    rows = connection.execute(SESSIONS_AS_JSON, {"ids": json.dumps([session_id for _, session_id in ids])})
-    sessions = ",".join(text for (text,) in rows)
+    ids = [session_id for _, session_id in _page(connection, scope, newer + query.offset, limit)]
+    rendered = dict(connection.execute(SESSIONS_AS_JSON, {"ids": json.dumps(ids)}).fetchall())
+    sessions = ",".join(rendered[session_id] for session_id in ids if session_id in rendered)
     return Page(f"[{sessions}]", total, newest[0][0] if newest else None)
 
 
