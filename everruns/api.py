@@ -1,7 +1,5 @@
 """The one blueprint: who is asking, what do they ask, fetch, answer."""
 
-import hashlib
-
 from flask import Blueprint, Response, request
 
 import everruns
@@ -17,17 +15,18 @@ def list_sessions() -> Response:
     with db.snapshot() as connection:
         organization = auth.authenticate(connection, request.headers)
         query = schemas.sessions_query(request.query_string)
-        etag = _etag(organization, query)
-        headers = {"ETag": f'W/"{etag}"', "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+        etag = pages.etag(organization, query)
+        headers = pages.common_headers(etag)
         if "If-None-Match" in request.headers and request.if_none_match.contains_weak(etag):
             return Response(status=304, headers=headers)
-        answer = pages.get(etag)
-        if answer is None:
-            page = sessions.list_sessions(connection, organization, query)
-            body = f'{{"data":{page.sessions},"total":{page.total},"offset":{query.offset},"limit":{query.limit}}}\n'
-            answer = pages.Answer(body.encode("utf-8"), link(query, page.total, page.newest))
-            pages.keep(etag, answer)
-    return Response(answer.body, headers={**headers, "Link": answer.link}, content_type="application/json")
+        page = sessions.list_sessions(connection, organization, query)
+    text = f'{{"data":{page.sessions},"total":{page.total},"offset":{query.offset},"limit":{query.limit}}}\n'
+    body = text.encode("utf-8")
+    headers["Link"] = link(query, page.total, page.newest)
+    headers["Content-Type"] = "application/json"
+    headers["Content-Length"] = str(len(body))
+    pages.keep(etag, pages.Answer(body, headers))
+    return Response(body, headers=headers)
 
 
 @api.get("/health")
@@ -37,8 +36,3 @@ def health() -> dict[str, str]:
         db.verify(connection)
         connection.execute("SELECT EXISTS (SELECT 1 FROM organizations)").fetchone()
     return {"status": "ok", "version": everruns.__version__}
-
-
-def _etag(organization: auth.Organization, query: schemas.SessionsQuery) -> str:
-    """What an answer depends on: the program, the data, the question."""
-    return hashlib.sha256(f"{everruns.__version__} {organization.revision} {query}".encode()).hexdigest()[:32]

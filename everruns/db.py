@@ -38,7 +38,13 @@ def init_app(app: Flask) -> None:
             f"not {app.config['DATABASE_TIMEOUT']!r}"
         ) from None
     app.config.update(DATABASE=path, DATABASE_TIMEOUT=timeout)
-    app.extensions[_EXTENSION] = _Reader(path, timeout)
+    app.extensions[_EXTENSION] = Reader(path, timeout)
+
+
+def reader(app: Flask) -> "Reader":
+    """The read-only connection of `app`, one a thread, for who must do without an application context."""
+    found: Reader = app.extensions[_EXTENSION]
+    return found
 
 
 @contextmanager
@@ -50,7 +56,7 @@ def snapshot() -> Iterator[sqlite3.Connection]:
         with db.snapshot() as connection:
             connection.execute("SELECT COUNT(*) FROM sessions")
     """
-    reader: _Reader = current_app.extensions[_EXTENSION]
+    reader: Reader = current_app.extensions[_EXTENSION]
     connection = reader.get()
     try:
         connection.execute("BEGIN")
@@ -199,18 +205,20 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-class _Reader(threading.local):
+class Reader(threading.local):
     """The read-only connection of a thread, opened when first asked for and again when the file was replaced."""
 
     def __init__(self, path: Path, timeout: float) -> None:
         self.path = path
+        self.name = str(path)
         self.timeout = timeout
         self.connection: sqlite3.Connection | None = None
         self.file: tuple[int, int] | None = None
 
     def get(self) -> sqlite3.Connection:
+        """The connection of this thread, outside any transaction; raises `DatabaseUnavailable`, `sqlite3.Error`."""
         try:
-            status = os.stat(self.path)
+            status = os.stat(self.name)
             file = (status.st_dev, status.st_ino)
         except OSError:
             file = None
@@ -221,6 +229,7 @@ class _Reader(threading.local):
         return self.connection
 
     def close(self) -> None:
+        """Close the connection of this thread; the next `get` opens another."""
         if self.connection is not None:
             self.connection.close()
             self.connection = None

@@ -1,9 +1,10 @@
 """Every error, one envelope: {"error": {"code", "message", "fields"?, "request_id"}}."""
 
+import os
 import re
 import sqlite3
-import uuid
 from collections.abc import Mapping
+from typing import Any
 
 from flask import Flask, Response, current_app, g, json, request
 from werkzeug.exceptions import HTTPException
@@ -70,14 +71,21 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _answer_fault)
 
 
+def request_id(environ: Mapping[str, Any]) -> str:
+    """The id of a request: `X-Request-Id` as it was sent, when that is 1 to 128 of `A-Za-z0-9._-`; else a new one."""
+    sent = environ.get("HTTP_X_REQUEST_ID")
+    return sent if sent is not None and _REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
+
+
 def _identify() -> None:
-    sent = request.headers.get("X-Request-Id", "")
-    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+    g.request_id = request_id(request.environ)
 
 
 def _finish(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.request_id
-    response.headers.setdefault("Cache-Control", "no-store")
+    headers = response.headers
+    headers["X-Request-Id"] = g.request_id
+    if "Cache-Control" not in headers:
+        headers["Cache-Control"] = "no-store"
     return response
 
 

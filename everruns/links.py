@@ -1,7 +1,5 @@
 """The `Link` header (RFC 8288): where the first, previous, next and last page are."""
 
-from urllib.parse import urlencode
-
 from everruns.schemas import SessionsQuery
 from everruns.values import after
 
@@ -33,5 +31,5 @@ def _after(newest: str) -> str | None:
 
 
 def _reference(page: SessionsQuery) -> str:
-    arguments = {name: value for name, value in page._asdict().items() if value is not None}
-    return urlencode(arguments, safe=":")
+    # Ids, instants and numbers need no percent-encoding.
+    return "&".join(f"{name}={value}" for name, value in zip(page._fields, page, strict=True) if value is not None)

@@ -1,64 +1,98 @@
-"""The last answers, by ETag: the repeated page at the price of finding out that nothing has changed.
+"""Answers by ETag, and the question asked again: answered before Flask is, from the last answers.
 
-An ETag never stands for two different answers, so nothing in here can be out of date; without it, everything is the
-same but slower.
+An ETag never stands for two different answers, so nothing in here can be out of date. Whoever asks is authenticated
+and the revision is read on every request, in one indexed read. Without this module every answer is the same, slower.
 """
 
+import hashlib
+import sqlite3
 import threading
 from collections import OrderedDict
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Flask, current_app
+from werkzeug.datastructures import EnvironHeaders
+from werkzeug.http import parse_etags
 
+from everruns import __version__, auth, db, schemas
+from everruns.errors import ApiError, request_id
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+MAX_CACHED_PAGES = 10_000
 MAX_BODY_BYTES = 128 * 1024
 
 _EXTENSION = "everruns.pages"
 
 
 class Answer(NamedTuple):
-    """An answer to `GET /v1/sessions`: its body and its `Link` header."""
+    """An answer to `GET /v1/sessions`: its body, and its headers but for `X-Request-Id`."""
 
     body: bytes
-    link: str
+    headers: Mapping[str, str]
 
 
 def init_app(app: Flask) -> None:
-    """Let each process of `app` keep its `app.config["CACHED_PAGES"]` last used answers; 0 keeps none."""
+    """Let each process of `app` keep its `app.config["CACHED_PAGES"]` last used answers; with 0, change nothing."""
     size = app.config["CACHED_PAGES"]
-    if not isinstance(size, int) or not 0 <= size <= 100_000:
-        raise SystemExit(f"EVERRUNS_CACHED_PAGES must be a whole number from 0 to 100000, not {size!r}")
-    app.extensions[_EXTENSION] = _Pages(size)
+    if not isinstance(size, int) or not 0 <= size <= MAX_CACHED_PAGES:
+        raise SystemExit(f"EVERRUNS_CACHED_PAGES must be a whole number from 0 to {MAX_CACHED_PAGES}, not {size!r}")
+    if size:
+        app.extensions[_EXTENSION] = repeated = _Repeated(app.wsgi_app, db.reader(app), size)
+        app.wsgi_app = repeated  # type: ignore[method-assign]  # Flask's documented place for a middleware
 
 
-def get(etag: str) -> Answer | None:
-    """The answer with this ETag, if it is still kept."""
-    pages: _Pages = current_app.extensions[_EXTENSION]
-    return pages.get(etag)
+def etag(organization: auth.Organization, query: schemas.SessionsQuery) -> str:
+    """The ETag, without quotes, of what `organization` gets for `query`: all that an answer depends on, hashed."""
+    return hashlib.sha256(f"{__version__} {organization.revision} {query}".encode()).hexdigest()[:32]
+
+
+def common_headers(etag: str) -> dict[str, str]:
+    """The headers that a 304 has, and the 200 in whose place it stands."""
+    return {"ETag": f'W/"{etag}"', "Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
 
 def keep(etag: str, answer: Answer) -> None:
-    """Keep `answer`, and forget the one that was not used for longest; very large ones are not kept."""
-    pages: _Pages = current_app.extensions[_EXTENSION]
-    pages.keep(etag, answer)
+    """Keep `answer`, and forget the one that was not used for longest; a very large one is not kept."""
+    repeated: _Repeated | None = current_app.extensions.get(_EXTENSION)
+    if repeated is not None and len(answer.body) <= MAX_BODY_BYTES:
+        repeated.keep(etag, answer)
 
 
-class _Pages:
-    def __init__(self, size: int) -> None:
+class _Repeated:
+    """A WSGI application before another: answers what it has the answer to, and leaves everything else."""
+
+    def __init__(self, application: "WSGIApplication", reader: db.Reader, size: int) -> None:
+        self.application = application
+        self.reader = reader
         self.size = size
         self.lock = threading.Lock()
         self.answers: OrderedDict[str, Answer] = OrderedDict()
 
-    def get(self, etag: str) -> Answer | None:
-        with self.lock:
-            answer = self.answers.get(etag)
-            if answer is not None:
-                self.answers.move_to_end(etag)
-            return answer
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"] == "/v1/sessions":
+            try:
+                status, answer = self._find(environ)
+            except (LookupError, ApiError, db.DatabaseUnavailable, sqlite3.Error):
+                pass  # no answer, or none but an error: Flask gives it
+            else:
+                start_response(status, [*answer.headers.items(), ("X-Request-Id", request_id(environ))])
+                return [answer.body]
+        return self.application(environ, start_response)
 
-    def keep(self, etag: str, answer: Answer) -> None:
-        if len(answer.body) > MAX_BODY_BYTES:
-            return
+    def _find(self, environ: Mapping[str, Any]) -> tuple[str, Answer]:
+        organization = auth.authenticate(self.reader.get(), EnvironHeaders(environ))  # type: ignore[arg-type]
+        tag = etag(organization, schemas.sessions_query(environ["QUERY_STRING"].encode("latin-1")))
+        if "HTTP_IF_NONE_MATCH" in environ and parse_etags(environ["HTTP_IF_NONE_MATCH"]).contains_weak(tag):
+            return "304 NOT MODIFIED", Answer(b"", common_headers(tag))
         with self.lock:
-            self.answers[etag] = answer
+            self.answers.move_to_end(tag)
+            return "200 OK", self.answers[tag]
+
+    def keep(self, tag: str, answer: Answer) -> None:
+        with self.lock:
+            self.answers[tag] = answer
             if len(self.answers) > self.size:
                 self.answers.popitem(last=False)
