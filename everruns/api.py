@@ -1,12 +1,25 @@
 """The one blueprint: who is asking, what do they ask, fetch, answer."""
 
+from typing import TYPE_CHECKING
+
 from flask import Blueprint, Response, request
+from werkzeug.datastructures import Headers
 
 import everruns
 from everruns import auth, db, pages, schemas, sessions
 from everruns.links import link
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 api = Blueprint("api", __name__)
+
+
+class _Whole(Response):
+    """An answer whose headers are whole, so that none needs to be worked out from the others."""
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        return self.headers
 
 
 @api.get("/v1/sessions")
@@ -26,7 +39,7 @@ def list_sessions() -> Response:
     headers["Content-Type"] = "application/json"
     headers["Content-Length"] = str(len(body))
     pages.keep(etag, pages.Answer(body, headers))
-    return Response(body, headers=headers)
+    return _Whole([body], headers=headers)
 
 
 @api.get("/health")

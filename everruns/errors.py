@@ -6,13 +6,14 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, Response, current_app, g, json, request
+from flask import Flask, Response, current_app, json, request
 from werkzeug.exceptions import HTTPException
 
 from everruns.db import DatabaseUnavailable
 
 RETRY_AFTER_SECONDS = 5
 
+_IDENTIFIED = "everruns.request_id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _OUR_FAULTS = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE, sqlite3.SQLITE_MISMATCH}
 
@@ -62,7 +63,6 @@ class OrganizationMismatch(ApiError):
 
 def init_app(app: Flask) -> None:
     """Answer every error of `app` in the envelope, and put `X-Request-Id` on every answer."""
-    app.before_request(_identify)
     app.after_request(_finish)
     app.register_error_handler(ApiError, _answer)
     app.register_error_handler(HTTPException, _answer_http)
@@ -71,19 +71,18 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _answer_fault)
 
 
-def request_id(environ: Mapping[str, Any]) -> str:
+def request_id(environ: dict[str, Any]) -> str:
     """The id of a request: `X-Request-Id` as it was sent, when that is 1 to 128 of `A-Za-z0-9._-`; else a new one."""
-    sent = environ.get("HTTP_X_REQUEST_ID")
-    return sent if sent is not None and _REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
-
-
-def _identify() -> None:
-    g.request_id = request_id(request.environ)
+    found: str | None = environ.get(_IDENTIFIED)
+    if found is None:
+        sent = environ.get("HTTP_X_REQUEST_ID", "")
+        found = environ[_IDENTIFIED] = sent if _REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
+    return found
 
 
 def _finish(response: Response) -> Response:
     headers = response.headers
-    headers["X-Request-Id"] = g.request_id
+    headers["X-Request-Id"] = request_id(request.environ)
     if "Cache-Control" not in headers:
         headers["Cache-Control"] = "no-store"
     return response
@@ -93,7 +92,7 @@ def _answer(error: ApiError) -> Response:
     body: dict[str, object] = {"code": error.code, "message": error.message}
     if error.fields is not None:
         body["fields"] = error.fields
-    body["request_id"] = g.request_id
+    body["request_id"] = request_id(request.environ)
     text = json.dumps({"error": body}, sort_keys=False, ensure_ascii=False) + "\n"
     return Response(text, error.status, error.headers, content_type="application/json")
 
@@ -114,7 +113,7 @@ def _answer_http(error: HTTPException) -> Response:
 
 
 def _answer_unavailable(error: Exception) -> Response:
-    current_app.logger.error("database unavailable: %s (request_id %s)", error, g.request_id)
+    current_app.logger.error("database unavailable: %s (request_id %s)", error, request_id(request.environ))
     message = "the database cannot be read at the moment; try again shortly"
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return _answer(ApiError(503, "database_unavailable", message, headers=headers))
@@ -126,6 +125,6 @@ def _answer_sqlite(error: sqlite3.Error) -> Response:
 
 
 def _answer_fault(error: Exception) -> Response:
-    current_app.logger.error("internal error (request_id %s)", g.request_id, exc_info=error)
+    current_app.logger.error("internal error (request_id %s)", request_id(request.environ), exc_info=error)
     message = "a fault of the service, not of your request; it is logged under this request_id"
     return _answer(ApiError(500, "internal_error", message))

@@ -10,26 +10,27 @@ def link(query: SessionsQuery, total: int, newest: str | None) -> str:
     The references are of the query alone, so that they hold behind any proxy. All but `first` carry a
     `created_before` right after the newest session: what is created from then on does not shift the walk.
     """
+    kept = f"agent_id={query.agent_id}&" if query.agent_id else ""
+    if query.created_after:
+        kept += f"created_after={query.created_after}&"
+    if query.created_before:
+        first = pinned = f"{kept}created_before={query.created_before}&"
+    else:
+        first, pinned = kept, f"{kept}{_created_before(newest)}" if newest else kept
     size, offset = query.limit, query.offset
-    pinned = query if query.created_before or newest is None else query._replace(created_before=_after(newest))
     begin = offset % size  # a walk that began in the middle of a page goes on and ends so
     last = begin + (total - begin - 1) // size * size if total > begin else 0
-    links = {"first": query._replace(offset=0)}
+    links = [f'<?{first}offset=0&limit={size}>; rel="first"']
     if offset > 0:
-        links["prev"] = pinned._replace(offset=max(0, min(offset - size, last)))
+        links.append(f'<?{pinned}offset={max(0, min(offset - size, last))}&limit={size}>; rel="prev"')
     if offset + size < total:
-        links["next"] = pinned._replace(offset=offset + size)
-    links["last"] = pinned._replace(offset=last)
-    return ", ".join(f'<?{_reference(page)}>; rel="{relation}"' for relation, page in links.items())
+        links.append(f'<?{pinned}offset={offset + size}&limit={size}>; rel="next"')
+    links.append(f'<?{pinned}offset={last}&limit={size}>; rel="last"')
+    return ", ".join(links)
 
 
-def _after(newest: str) -> str | None:
+def _created_before(newest: str) -> str:
     try:
-        return after(newest)
+        return f"created_before={after(newest)}&"
     except OverflowError:
-        return None  # nothing can be newer
-
-
-def _reference(page: SessionsQuery) -> str:
-    # Ids, instants and numbers need no percent-encoding.
-    return "&".join(f"{name}={value}" for name, value in zip(page._fields, page, strict=True) if value is not None)
+        return ""  # nothing can be newer

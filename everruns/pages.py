@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Flask, current_app
 from werkzeug.datastructures import EnvironHeaders
@@ -82,8 +82,8 @@ class _Repeated:
                 return [answer.body]
         return self.application(environ, start_response)
 
-    def _find(self, environ: Mapping[str, Any]) -> tuple[str, Answer]:
-        organization = auth.authenticate(self.reader.get(), EnvironHeaders(environ))  # type: ignore[arg-type]
+    def _find(self, environ: "WSGIEnvironment") -> tuple[str, Answer]:
+        organization = auth.authenticate(self.reader.get(), EnvironHeaders(environ))
         tag = etag(organization, schemas.sessions_query(environ["QUERY_STRING"].encode("latin-1")))
         if "HTTP_IF_NONE_MATCH" in environ and parse_etags(environ["HTTP_IF_NONE_MATCH"]).contains_weak(tag):
             return "304 NOT MODIFIED", Answer(b"", common_headers(tag))

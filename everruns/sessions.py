@@ -149,9 +149,9 @@ def list_sessions(connection: sqlite3.Connection, organization: Organization, qu
         total = spans.count_all(connection, scope) - newer
     else:
         total = spans.count_since(connection, scope, query.created_after) - newer
-    limit = min(query.limit, total - query.offset)
-    newest = _page(connection, scope, newer, 1) if total else []
-    ids = [session_id for _, session_id in _page(connection, scope, newer + query.offset, limit)]
+    rows = _page(connection, scope, newer + query.offset, min(query.limit, total - query.offset))
+    newest = rows[:1] if query.offset == 0 else _page(connection, scope, newer, min(1, total))
+    ids = [session_id for _, session_id in rows]
     rendered = dict(connection.execute(SESSIONS_AS_JSON, {"ids": json.dumps(ids)}).fetchall())
     sessions = ",".join(rendered[session_id] for session_id in ids if session_id in rendered)
     return Page(f"[{sessions}]", total, newest[0][0] if newest else None)

@@ -59,7 +59,8 @@ def after(stored: str) -> str:
     >>> after("2026-02-27T13:13:53.000000Z")
     '2026-02-27T13:13:53.000001Z'
     """
-    return instant(datetime.fromisoformat(stored) + timedelta(microseconds=1))
+    moment = datetime.fromisoformat(stored[:-1]) + timedelta(microseconds=1)
+    return moment.isoformat(timespec="microseconds") + "Z"
 
 
 def parse_instant(text: str, round_up: bool = False) -> str:
