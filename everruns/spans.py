@@ -182,8 +182,7 @@ counted AS (
       FROM sessions
       WHERE sessions.organization_id = bounds.organization_id
         AND sessions.created_at = bounds.until_created_at
-        AND sessions.id <= bounds.until_id
-        AND after_created_at < bounds.until_created_at
+        AND sessions.id <= CASE WHEN after_created_at < bounds.until_created_at THEN bounds.until_id END
     )
     ELSE (
       SELECT COUNT(*)
@@ -206,8 +205,7 @@ counted AS (
       WHERE sessions.organization_id = bounds.organization_id
         AND sessions.agent_id = bounds.agent_id
         AND sessions.created_at = bounds.until_created_at
-        AND sessions.id <= bounds.until_id
-        AND after_created_at < bounds.until_created_at
+        AND sessions.id <= CASE WHEN after_created_at < bounds.until_created_at THEN bounds.until_id END
     )
   END AS actual
   FROM bounds

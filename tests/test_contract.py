@@ -192,7 +192,9 @@ def test_several_faults_are_told_together(world: World, key: str) -> None:
     fields = response.get_json()["error"]["fields"]
     assert set(fields) == {"limit", "offset", "agentid", "created_after"}
     assert fields["limit"] == ["was given 2 times; give it once"]
-    assert fields["agentid"] == ["is not an argument here; there are agent_id, created_after, created_before, offset and limit"]
+    assert fields["agentid"] == [
+        "is not an argument here; there are agent_id, created_after, created_before, offset and limit"
+    ]
     for name in fields:
         assert f"{name} " in response.get_json()["error"]["message"]
 
