@@ -1,4 +1,5 @@
 # make run, make test, make lint, make clean: everything on a bare machine with Python 3.11, make and git.
+# make bench, make bench-10m: the measurements of docs/BENCHMARKS.md, with wrk (apt-get install wrk).
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -6,7 +7,7 @@ BIN := .venv/bin
 export EVERRUNS_DATABASE ?= $(CURDIR)/instance/everruns.db
 KEY_FILE := $(EVERRUNS_DATABASE).demo-key
 
-.PHONY: run test lint clean
+.PHONY: run test lint clean bench bench-10m
 
 run: .venv/runtime
 	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
@@ -30,8 +31,15 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: BENCH_SIZES = 1000,100000,1000000
+bench-10m: BENCH_SIZES = 1000,100000,1000000,10000000
+bench bench-10m: .venv-bench/ready
+	@command -v wrk taskset >/dev/null || { echo "wrk and taskset are needed. On Debian: apt-get install wrk util-linux" >&2; exit 1; }
+	.venv-bench/bin/python -m bench --sizes $(BENCH_SIZES)
+	.venv-bench/bin/python -m bench.report --output docs
+
 clean:
-	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench bench/data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -49,3 +57,9 @@ clean:
 	@echo "Installing into .venv, with what the tests need"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ .venv/runtime
+
+.venv-bench/ready: .venv/bin/python pyproject.toml
+	@echo "Installing into .venv-bench, with the peers that are measured too"
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
