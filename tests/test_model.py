@@ -4,6 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +20,13 @@ STORED = {
     "2026-01-01T00:00:00Z": "2026-01-01T00:00:00.000000Z",
     "2026-01-01T01:00:00.000001+01:00": "2026-01-01T00:00:00.000001Z",
     "2025-12-31T23:59:59.9999999Z": "2025-12-31T23:59:59.999999Z",
+}
+BOUNDS = {
+    "2025-12-31T23:59:59.999999Z": "2025-12-31T23:59:59.999999Z",
+    "2025-12-31T23:59:59.9999991Z": "2026-01-01T00:00:00.000000Z",
+    "2026-01-01T02:00:00+02:00": "2026-01-01T00:00:00.000000Z",
+    "2026-01-01T00:00:00.000001Z": "2026-01-01T00:00:00.000001Z",
+    "2026-01-01T00:00:00.000002Z": "2026-01-01T00:00:00.000002Z",
 }
 CONFIG = st.dictionaries(
     TEXT, st.none() | st.booleans() | st.integers() | TEXT | st.lists(TEXT, max_size=2), max_size=2
@@ -41,12 +49,27 @@ SESSION = st.fixed_dictionaries(
 )
 ORGANIZATION = st.tuples(st.lists(AGENT, min_size=1, max_size=4), st.lists(SESSION, max_size=12))
 ASKED = st.fixed_dictionaries(
-    {}, optional={"agent_id": TAILS.map("agent_{}".format), "offset": st.integers(0, 15), "limit": st.integers(1, 15)}
-)
+    {},
+    optional={
+        "agent_id": TAILS.map("agent_{}".format),
+        "created_after": st.sampled_from([*BOUNDS]),
+        "created_before": st.sampled_from([*BOUNDS]),
+        "offset": st.integers(0, 15),
+        "limit": st.integers(1, 15),
+    },
+).filter(lambda asked: after(asked) <= before(asked))
 
 
 def same(public_id: str) -> str:
     return public_id.replace("-", "").lower()
+
+
+def after(asked: dict[str, Any]) -> str:
+    return BOUNDS.get(asked.get("created_after", ""), "0001-01-01T00:00:00.000000Z")
+
+
+def before(asked: dict[str, Any]) -> str:
+    return BOUNDS.get(asked.get("created_before", ""), "9999-12-31T23:59:59.999999Z")
 
 
 def model(org: str, agents: list[Any], sessions: list[Any], asked: dict[str, Any]) -> dict[str, Any]:
@@ -57,6 +80,7 @@ def model(org: str, agents: list[Any], sessions: list[Any], asked: dict[str, Any
     order = enumerate(stored.values())
     newest = [item for _, item in sorted(order, key=lambda at: (STORED[at[1]["created_at"]], at[0]), reverse=True)]
     found = [item for item in newest if same(asked.get("agent_id", item["agent_id"])) == same(item["agent_id"])]
+    found = [item for item in found if after(asked) <= STORED[item["created_at"]] < before(asked)]
     offset, limit = asked.get("offset", 0), asked.get("limit", 20)
     data = []
     for item in found[offset : offset + limit]:
@@ -91,8 +115,7 @@ def test_the_answer_is_that_of_the_model(organizations: list[Any], asked: list[d
             loaded.append((org, key, agents, sessions))
         for org, key, agents, sessions in loaded:
             for arguments in [{}, *asked]:
-                query = "&".join(f"{name}={value}" for name, value in arguments.items())
-                response = world.get(key, f"/v1/sessions?{query}")
+                response = world.get(key, f"/v1/sessions?{urlencode(arguments)}")
                 assert response.status_code == 200
                 assert json.loads(response.data) == model(org, agents, sessions, arguments)
             exported = world.everruns("export", "--org", org).stdout
