@@ -1,4 +1,5 @@
 # make run, make test, make lint, make clean: everything on a bare machine with Python 3.11, make and git.
+# make install: what a server needs, Litestream included; docs/DEPLOY.md says what then.
 # make bench, make bench-10m: the measurements of docs/BENCHMARKS.md, with wrk (apt-get install wrk).
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ BIN := .venv/bin
 export EVERRUNS_DATABASE ?= $(CURDIR)/instance/everruns.db
 KEY_FILE := $(EVERRUNS_DATABASE).demo-key
 
-.PHONY: run test lint clean bench bench-10m
+.PHONY: run install test lint clean bench bench-10m
 
 run: .venv/runtime
 	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
@@ -22,6 +23,8 @@ run: .venv/runtime
 	  echo "  curl -H 'Authorization: Bearer $$key' 'http://127.0.0.1:$(PORT)/v1/sessions?limit=2'"
 	@echo
 	@exec $(BIN)/gunicorn --config deploy/gunicorn.conf.py --bind 127.0.0.1:$(PORT) app:app
+
+install: .venv/server
 
 test: .venv/dev
 	$(BIN)/pytest
@@ -52,6 +55,11 @@ clean:
 	@echo "Installing into .venv"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
+
+.venv/server: .venv/bin/python pyproject.toml
+	@echo "Installing into .venv, with Litestream"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[replicas]'
+	@touch $@ .venv/runtime
 
 .venv/dev: .venv/bin/python pyproject.toml
 	@echo "Installing into .venv, with what the tests need"

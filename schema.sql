@@ -6,7 +6,7 @@
 -- that text order is time order; the checks on them rebuild the text from a real date and compare.
 
 PRAGMA application_id = 1163285075;  -- "EVRS"
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 CREATE TABLE organizations (
   id        INTEGER PRIMARY KEY,
@@ -126,6 +126,13 @@ CREATE TABLE catalog (
 ) STRICT;
 
 INSERT INTO catalog (id) VALUES (1);
+
+-- One row: the last sign of life of the primary. A copy that shows it holds all that was stored before.
+CREATE TABLE heartbeat (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  at TEXT NOT NULL CHECK (at >= '0001' AND substr(at, 21, 6) NOT GLOB '*[^0-9]*'
+       AND at IS strftime('%Y-%m-%dT%H:%M:%S.', substr(at, 1, 19), '+0 days') || substr(at, 21, 6) || 'Z')
+) STRICT;
 
 -- Counted spans: totals and deep pages at the same cost at any size. The sessions of an organization, and once more
 -- those of each agent, stand in the order of (created_at, id). A span counts a stretch of them: from where the span

@@ -17,6 +17,7 @@ def create_app(config: dict[str, Any] | None = None) -> Flask:
 
     app = Flask(__name__, static_folder=None)
     app.config.update(DATABASE="instance/everruns.db", DATABASE_TIMEOUT=5.0, CACHED_PAGES=64)
+    app.config.update(READ_ONLY=0, MAX_REPLICA_LAG=0)
     app.config.update(PROVIDE_AUTOMATIC_OPTIONS=False)
     app.config.from_prefixed_env("EVERRUNS")
     app.config.update(config or {})

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
 from werkzeug.datastructures import Headers
 
 import everruns
-from everruns import auth, db, pages, schemas, sessions
+from everruns import auth, db, heartbeat, pages, schemas, sessions
 from everruns.links import link
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def list_sessions() -> Response:
     """The sessions of the asking organization, newest first, a page at a time."""
     with db.snapshot() as connection:
         organization = auth.authenticate(connection, request.headers)
+        request.environ["everruns.organization"] = organization.public_id
         query = schemas.sessions_query(request.query_string)
         etag = pages.etag(organization, query)
         headers = pages.common_headers(etag)
@@ -43,9 +44,15 @@ def list_sessions() -> Response:
 
 
 @api.get("/health")
-def health() -> dict[str, str]:
-    """Whether the database can be read and is of the expected version; raises `DatabaseUnavailable` when not."""
+def health() -> dict[str, object]:
+    """Whether the database can be read and is of the expected version; raises `DatabaseUnavailable` when not.
+
+    A replica also tells how old its data is, in seconds; null as long as it cannot know.
+    """
+    answer: dict[str, object] = {"status": "ok", "version": everruns.__version__}
     with db.snapshot() as connection:
         db.verify(connection)
         connection.execute("SELECT EXISTS (SELECT 1 FROM organizations)").fetchone()
-    return {"status": "ok", "version": everruns.__version__}
+        if current_app.config["READ_ONLY"]:
+            answer["replica_lag_seconds"] = heartbeat.lag_seconds(connection)
+    return answer

@@ -1,8 +1,10 @@
 """The commands: `everruns --help` shows them. What a script would use goes to standard output, alone."""
 
 import os
+import signal
 import sqlite3
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import click
 from flask import current_app
 from flask.cli import FlaskGroup
 
-from everruns import __version__, auth, catalog, create_app, db, demo, exporter, reader, spans
+from everruns import __version__, auth, catalog, create_app, db, demo, exporter, heartbeat, reader, spans
 from everruns.importer import Import, ImportRefused
 from everruns.values import is_id
 
@@ -66,6 +68,7 @@ def find_organization(connection: sqlite3.Connection, public_id: str) -> auth.Or
 @main.command("init-db")
 def init_db() -> None:
     """Create the database, or do nothing if it is there and current."""
+    db.refuse_on_replica()
     path = current_app.config["DATABASE"]
     built_in = catalog.read(catalog.BUILT_IN)
     made = db.create(
@@ -211,6 +214,25 @@ def check() -> None:
     if faults:
         raise click.ClickException(f"{len(faults)} faults; restore a backup")
     say("no fault found")
+
+
+@main.command("heartbeat")
+@click.option("--every", metavar="SECONDS", type=click.FloatRange(0.1, 3600), help="Go on until stopped.")
+def heartbeat_(every: float | None) -> None:
+    """Store a sign of life, by which the replicas of this database tell how old their data is."""
+    if every is not None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    while True:
+        try:
+            with db.transaction() as connection:
+                heartbeat.beat(connection)
+        except (db.DatabaseUnavailable, sqlite3.Error) as error:
+            if every is None or isinstance(error, db.ReadOnly):
+                raise
+            say(f"no heartbeat: {error}")
+        if every is None:
+            return
+        time.sleep(every)
 
 
 @main.command("backup")

@@ -7,12 +7,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Lock
 
 from flask import Flask, current_app
 
+from everruns import heartbeat
+
 APPLICATION_ID = 1163285075
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MAX_TIMEOUT_SECONDS = 3600
+MAX_LAG_SECONDS = 7 * 24 * 3600
 WRITER_CACHE_KIB = 32 * 1024  # at most: an import touches index pages all over the file
 
 _EXTENSION = "everruns.database"
@@ -22,27 +26,43 @@ class DatabaseUnavailable(Exception):
     """The database cannot be used now; the message says why and what to do about it."""
 
 
+class ReplicaStale(DatabaseUnavailable):
+    """This is a replica whose copy is older than it may be; the message is for everyone."""
+
+
+class ReadOnly(DatabaseUnavailable):
+    """This is a replica, on which nothing is written."""
+
+
 def init_app(app: Flask) -> None:
     """Give `app` its database: `app.config["DATABASE"]`, a path, made absolute here. Opens nothing.
 
-    `app.config["DATABASE_TIMEOUT"]` is how many seconds to wait for a lock.
+    `DATABASE_TIMEOUT` is how many seconds to wait for a lock. `READ_ONLY` says that the file is a copy which
+    `litestream restore -f` keeps; with `MAX_REPLICA_LAG`, seconds, it is not served when it is older, 0 being never.
     """
     path = Path(str(app.config["DATABASE"])).absolute()
+    timeout = _seconds(app, "DATABASE_TIMEOUT", MAX_TIMEOUT_SECONDS)
+    max_lag = _seconds(app, "MAX_REPLICA_LAG", MAX_LAG_SECONDS)
+    read_only = app.config["READ_ONLY"]
+    if read_only not in (0, 1):
+        raise SystemExit(f"EVERRUNS_READ_ONLY must be 0 or 1, not {read_only!r}")
+    app.config.update(DATABASE=path, DATABASE_TIMEOUT=timeout, READ_ONLY=bool(read_only))
+    app.extensions[_EXTENSION] = ReplicaReader(path, timeout, max_lag, Lock()) if read_only else Reader(path, timeout)
+
+
+def _seconds(app: Flask, name: str, most: int) -> float:
     try:
-        timeout = float(app.config["DATABASE_TIMEOUT"])
-        if not 0 <= timeout <= MAX_TIMEOUT_SECONDS:
+        seconds = float(app.config[name])
+        if not 0 <= seconds <= most:
             raise ValueError
     except (TypeError, ValueError):
-        raise SystemExit(
-            f"EVERRUNS_DATABASE_TIMEOUT must be a number of seconds from 0 to {MAX_TIMEOUT_SECONDS}, "
-            f"not {app.config['DATABASE_TIMEOUT']!r}"
-        ) from None
-    app.config.update(DATABASE=path, DATABASE_TIMEOUT=timeout)
-    app.extensions[_EXTENSION] = Reader(path, timeout)
+        given = app.config[name]
+        raise SystemExit(f"EVERRUNS_{name} must be a number of seconds from 0 to {most}, not {given!r}") from None
+    return seconds
 
 
 def reader(app: Flask) -> "Reader":
-    """The read-only connection of `app`, one a thread, for who must do without an application context."""
+    """The read-only connections of `app`, one a thread, for who must do without an application context."""
     found: Reader = app.extensions[_EXTENSION]
     return found
 
@@ -57,28 +77,29 @@ def snapshot() -> Iterator[sqlite3.Connection]:
             connection.execute("SELECT COUNT(*) FROM sessions")
     """
     reader: Reader = current_app.extensions[_EXTENSION]
-    connection = reader.get()
-    try:
-        connection.execute("BEGIN")
-        yield connection
-        connection.execute("COMMIT")
-    except sqlite3.Error:
-        reader.close()  # whatever is wrong with it, the next request starts afresh
-        raise
-    finally:
-        if reader.connection is not None and connection.in_transaction:
-            connection.execute("ROLLBACK")
+    with reader.reading() as connection:
+        try:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            reader.close()  # whatever is wrong with it, the next request starts afresh
+            raise
+        finally:
+            if reader.connection is not None and connection.in_transaction:
+                connection.execute("ROLLBACK")
 
 
 @contextmanager
 def transaction() -> Iterator[sqlite3.Connection]:
     """A connection inside one write transaction: committed at the end, rolled back on any exception.
 
-    Raises `DatabaseUnavailable` or `sqlite3.Error`.
+    Raises `ReadOnly`, `DatabaseUnavailable` or `sqlite3.Error`.
 
         with db.transaction() as connection:
             connection.execute("DELETE FROM organizations WHERE id = ?", [organization_id])
     """
+    refuse_on_replica()
     path, timeout = current_app.config["DATABASE"], current_app.config["DATABASE_TIMEOUT"]
     with closing(_open(path, timeout, mode="rw")) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
@@ -90,6 +111,12 @@ def transaction() -> Iterator[sqlite3.Connection]:
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+
+
+def refuse_on_replica() -> None:
+    """Raise `ReadOnly` on a replica: what were written there would be lost, and would spoil the copy."""
+    if current_app.config["READ_ONLY"]:
+        raise ReadOnly("this is a read-only replica (EVERRUNS_READ_ONLY is set); run the command on the primary")
 
 
 @contextmanager
@@ -133,10 +160,14 @@ def create(path: Path, timeout: float, fill: Callable[[sqlite3.Connection], None
     except OSError as error:
         raise DatabaseUnavailable(f"{error.filename} cannot be created: {error.strerror}") from None
     with closing(_connect(path, timeout, mode="rw" if path.exists() else "rwc")) as connection:
-        if not _is_blank(connection):
+        there = not _is_blank(connection)
+        if there:
             verify(connection)
+        connection.execute(
+            "PRAGMA journal_mode = WAL"
+        )  # also where it was lost: a copy that Litestream kept is without
+        if there:
             return False
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
         if _is_blank(connection):  # else another init-db was quicker
             for statement in _statements(schema()):
@@ -206,20 +237,34 @@ def _statements(script: str) -> Iterator[str]:
 
 
 class Reader(threading.local):
-    """The read-only connection of a thread, opened when first asked for and again when the file was replaced."""
+    """The read-only connection of a thread, opened when first asked for and again when the file is not the same.
+
+    Not the same: another file, or this one written to. SQLite itself writes there at a checkpoint, which is rare;
+    what else does has spoilt it, and must not be covered up by what a connection remembers.
+    """
 
     def __init__(self, path: Path, timeout: float) -> None:
         self.path = path
         self.name = str(path)
         self.timeout = timeout
         self.connection: sqlite3.Connection | None = None
-        self.file: tuple[int, int] | None = None
+        self.file: tuple[int, int, int, int] | None = None
 
-    def get(self) -> sqlite3.Connection:
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
         """The connection of this thread, outside any transaction; raises `DatabaseUnavailable`, `sqlite3.Error`."""
+        yield self._get()
+
+    def close(self) -> None:
+        """Close the connection of this thread; the next `reading` opens another."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def _get(self) -> sqlite3.Connection:
         try:
             status = os.stat(self.name)
-            file = (status.st_dev, status.st_ino)
+            file = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         except OSError:
             file = None
         if self.connection is None or file != self.file:
@@ -228,8 +273,45 @@ class Reader(threading.local):
             self.file = file
         return self.connection
 
-    def close(self) -> None:
-        """Close the connection of this thread; the next `get` opens another."""
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
+
+class ReplicaReader(Reader):
+    """A reader of a copy that Litestream writes to, page by page and behind SQLite's back.
+
+    Litestream keeps out of SQLite's way by its locks. What it does not do is tell SQLite that pages have changed:
+    nothing read before may be remembered. In WAL mode, in which a copy begins, a connection locks it as long as it
+    is open.
+    """
+
+    def __init__(self, path: Path, timeout: float, max_lag: float, turn: Lock) -> None:
+        super().__init__(path, timeout)
+        self.max_lag = max_lag
+        # One reader at a time in a process: SQLite shares locks among its threads, and would never let go of them.
+        self.turn = turn
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """As `Reader.reading`; also raises `ReplicaStale` for a copy that is older than `max_lag` seconds."""
+        with self.turn:
+            connection = self._get()
+            try:
+                if self.max_lag:
+                    self._refuse_stale(connection)
+                yield connection
+            finally:
+                self._forget()
+
+    def _refuse_stale(self, connection: sqlite3.Connection) -> None:
+        lag = heartbeat.lag_seconds(connection)
+        if lag is None:
+            raise ReplicaStale("nobody knows how old this replica's data is: no heartbeat has arrived")
+        if lag > self.max_lag:
+            raise ReplicaStale(f"this replica's data is {lag:.0f} s old, and may be {self.max_lag:g}; ask another one")
+
+    def _forget(self) -> None:
+        if self.connection is None:
+            return
+        (journal_mode,) = self.connection.execute("PRAGMA journal_mode").fetchone()
+        if journal_mode == "wal":
+            self.close()
+        else:
+            self.connection.execute("PRAGMA shrink_memory")

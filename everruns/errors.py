@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response, current_app, json, request
 from werkzeug.exceptions import HTTPException
 
-from everruns.db import DatabaseUnavailable
+from everruns.db import DatabaseUnavailable, ReplicaStale
 
 RETRY_AFTER_SECONDS = 5
 
@@ -115,6 +115,8 @@ def _answer_http(error: HTTPException) -> Response:
 def _answer_unavailable(error: Exception) -> Response:
     current_app.logger.error("database unavailable: %s (request_id %s)", error, request_id(request.environ))
     message = "the database cannot be read at the moment; try again shortly"
+    if isinstance(error, ReplicaStale):
+        message = str(error)
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return _answer(ApiError(503, "database_unavailable", message, headers=headers))
 

@@ -83,7 +83,9 @@ class _Repeated:
         return self.application(environ, start_response)
 
     def _find(self, environ: "WSGIEnvironment") -> tuple[str, Answer]:
-        organization = auth.authenticate(self.reader.get(), EnvironHeaders(environ))
+        with self.reader.reading() as connection:
+            organization = auth.authenticate(connection, EnvironHeaders(environ))
+        environ["everruns.organization"] = organization.public_id
         tag = etag(organization, schemas.sessions_query(environ["QUERY_STRING"].encode("latin-1")))
         if "HTTP_IF_NONE_MATCH" in environ and parse_etags(environ["HTTP_IF_NONE_MATCH"]).contains_weak(tag):
             return "304 NOT MODIFIED", Answer(b"", common_headers(tag))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -22,6 +23,25 @@ from werkzeug.test import TestResponse
 
 from everruns import create_app
 from everruns.cli import main
+
+PACKAGES = {"nginx": "nginx-light", "systemd-analyze": "systemd", "faketime": "faketime"}
+missing: dict[str, int] = {}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        for program in mark.args:
+            if shutil.which(program) is None:
+                missing[program] = missing.get(program, 0) + 1
+                pytest.skip(f"{program} is not installed")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if missing:
+        packages = " ".join(PACKAGES[program] for program in missing)
+        what = ", ".join(f"{count} tests that need {program}" for program, count in missing.items())
+        terminalreporter.line(f"skipped: {what}. To run them too: apt-get install {packages}")
+
 
 ROOT = Path(__file__).parent.parent
 AGENT = "agent_00000000000000000000000000000001"
