@@ -70,12 +70,13 @@ class _Lines(logging.Formatter):
             line |= {"level": record.levelname.lower(), "message": record.getMessage(), "process": record.process}
             if record.exc_info:
                 line["traceback"] = self.formatException(record.exc_info)
-        return _KEY.sub(r"\1…", self._told(line) if self.for_a_person else json.dumps(line, ensure_ascii=False))
+        return _KEY.sub(r"\1...", self._told(line) if self.for_a_person else json.dumps(line))
 
     def _told(self, line: dict[str, Any]) -> str:
         if "status" in line:
             question = "&".join(line["query"])
-            url = line["path"] + ("?" + question if question else "")
+            # As in JSON: what was asked for must not draw on a terminal, nor pass for a line of its own.
+            url = json.dumps(line["path"] + ("?" + question if question else ""))[1:-1]
             words = f"{line['method']} {url} {line['status']} {line['bytes']} B {line['ms']} ms"
             words += f" {line['organization'] or line['key'] or '-'} {line['id']}"
         else:

@@ -163,9 +163,7 @@ def create(path: Path, timeout: float, fill: Callable[[sqlite3.Connection], None
         there = not _is_blank(connection)
         if there:
             verify(connection)
-        connection.execute(
-            "PRAGMA journal_mode = WAL"
-        )  # also where it was lost: a copy that Litestream kept is without
+        connection.execute("PRAGMA journal_mode = WAL")  # a copy that Litestream kept has lost it
         if there:
             return False
         connection.execute("BEGIN IMMEDIATE")

@@ -148,7 +148,6 @@ class Load:
         self.address, self.url, self.headers = address, url, {"Authorization": f"Bearer {key}"}
         self.good = 0
         self.faults: list[str] = []
-        self.answers: list[Any] = []
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
 
@@ -162,10 +161,6 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def judge(self, status: int, body: bytes) -> str:
-        """What is wrong with an answer; nothing when it is good."""
-        return "" if status == 200 else f"{status} {body[:200]!r}"
-
     def more(self, count: int) -> None:
         """Wait for so many more good answers."""
         wanted = self.good + count
@@ -177,7 +172,8 @@ class Load:
             try:
                 one.request("GET", self.url, headers=self.headers)
                 response = one.getresponse()
-                fault = self.judge(response.status, response.read())
+                body = response.read()
+                fault = "" if response.status == 200 else f"{response.status} {body[:200]!r}"
             except (OSError, http.client.HTTPException) as error:
                 one.close()
                 fault = repr(error)

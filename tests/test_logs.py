@@ -103,13 +103,16 @@ def test_at_a_terminal_a_person_can_read_it(world: World) -> None:
         while b"Booting worker" not in text:
             text += os.read(ours, 4096)
         assert get(port, "/v1/sessions?limit=3", key)[0] == 200
-        while b" 200 " not in text:
+        assert get(port, "/%0A00:00:00.000%20forged%1B%5B31m")[0] == 404
+        while b" 200 " not in text or b" 404 " not in text:
             text += os.read(ours, 4096)
         process.terminate()
     os.close(ours)
     (line,) = [line for line in text.decode().splitlines() if " 200 " in line]
     assert "GET /v1/sessions?limit=3 200 " in line
     assert "{" not in line
+    assert b"\x1b" not in text
+    assert "\n00:00:00.000 forged" not in text.decode()
 
 
 def test_statsd_gets_the_number_and_the_time_of_the_requests(world: World, tmp_path: Path) -> None:
