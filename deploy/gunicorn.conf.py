@@ -50,7 +50,7 @@ accesslog = "-"
 statsd_host = _statsd()
 statsd_prefix = "everruns"
 
-_SHOWN_ARGUMENTS = {"agent_id", "offset", "limit"}
+_SHOWN_ARGUMENTS = {"agent_id", "offset", "limit", "days", "until"}
 _KEY = re.compile(r"(evr_[A-Za-z0-9_-]{8})[A-Za-z0-9_-]+")
 
 

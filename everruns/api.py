@@ -1,12 +1,14 @@
 """The one blueprint: who is asking, what do they ask, fetch, answer."""
 
+import sqlite3
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app, json, request
 from werkzeug.datastructures import Headers
 
 import everruns
-from everruns import auth, db, heartbeat, pages, schemas, sessions
+from everruns import activity, auth, db, heartbeat, pages, schemas, sessions
 from everruns.links import link
 
 if TYPE_CHECKING:
@@ -26,12 +28,11 @@ class _Whole(Response):
 def list_sessions() -> Response:
     """The sessions of the asking organization, newest first, a page at a time."""
     with db.snapshot() as connection:
-        organization = auth.authenticate(connection, request.headers)
-        request.environ["everruns.organization"] = organization.public_id
+        organization = _who(connection)
         query = schemas.sessions_query(request.query_string)
         etag = pages.etag(organization, query)
         headers = pages.common_headers(etag)
-        if "If-None-Match" in request.headers and request.if_none_match.contains_weak(etag):
+        if _has(etag):
             return Response(status=304, headers=headers)
         page = sessions.list_sessions(connection, organization, query)
     text = f'{{"data":{page.sessions},"total":{page.total},"offset":{query.offset},"limit":{query.limit}}}\n'
@@ -41,6 +42,37 @@ def list_sessions() -> Response:
     headers["Content-Length"] = str(len(body))
     pages.keep(etag, pages.Answer(body, headers))
     return _Whole([body], headers=headers)
+
+
+@api.get("/v1/sessions/activity")
+def list_activity() -> Response:
+    """How many sessions of the asking organization were created on each of some days, oldest first."""
+    with db.snapshot() as connection:
+        organization = _who(connection)
+        query = schemas.activity_query(request.query_string, datetime.now(UTC).date())
+        etag = pages.etag(organization, query)
+        headers = pages.common_headers(etag)
+        if _has(etag):
+            return Response(status=304, headers=headers)
+        counted = activity.per_day(connection, organization, query)
+    answer = {
+        "data": [{"day": day.isoformat(), "sessions": sessions} for day, sessions in counted],
+        "total": sum(sessions for _, sessions in counted),
+        "days": query.days,
+        "until": query.until.isoformat(),
+    }
+    text = json.dumps(answer, sort_keys=False, separators=(",", ":")) + "\n"
+    return Response(text, headers=headers, content_type="application/json")
+
+
+def _who(connection: sqlite3.Connection) -> auth.Organization:
+    organization = auth.authenticate(connection, request.headers)
+    request.environ["everruns.organization"] = organization.public_id  # for the log
+    return organization
+
+
+def _has(etag: str) -> bool:
+    return "If-None-Match" in request.headers and request.if_none_match.contains_weak(etag)
 
 
 @api.get("/health")

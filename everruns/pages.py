@@ -44,7 +44,7 @@ def init_app(app: Flask) -> None:
         app.wsgi_app = repeated  # type: ignore[method-assign]  # Flask's documented place for a middleware
 
 
-def etag(organization: auth.Organization, query: schemas.SessionsQuery) -> str:
+def etag(organization: auth.Organization, query: schemas.SessionsQuery | schemas.ActivityQuery) -> str:
     """The ETag, without quotes, of what `organization` gets for `query`: all that an answer depends on, hashed."""
     return hashlib.sha256(f"{__version__} {organization.revision} {query}".encode()).hexdigest()[:32]
 

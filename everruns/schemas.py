@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
@@ -23,6 +24,7 @@ CapabilityReference = tuple[str, str | None]
 as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _DIGITS = re.compile(r"[0-9]+")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SESSION_ID = re.compile(r"session_[0-9A-Za-z-]{1,64}")
 _AGENT_ID = re.compile(r"agent_[0-9A-Za-z-]{1,64}")
 _TEXT_OR_NULL = (str, type(None))
@@ -46,6 +48,14 @@ class SessionsQuery(NamedTuple):
     created_before: str | None
     offset: int
     limit: int
+
+
+class ActivityQuery(NamedTuple):
+    """The validated query arguments of `GET /v1/sessions/activity`: `days` days, the last of them `until`, in UTC."""
+
+    agent_id: str | None
+    days: int
+    until: date
 
 
 def kind(value: object) -> str:
@@ -104,6 +114,21 @@ class Bound(fields.Field[str]):
             raise ValidationError(f"{error}; it is {shown(text)}{hint}") from None
 
 
+class Day(fields.Field[date]):
+    """A calendar day."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> date:
+        text = _only(value)
+        try:
+            day = date.fromisoformat(text if _DAY.fullmatch(text) else "")
+            if day.year == 1:
+                raise ValueError  # so that a year before it can be told of
+        except ValueError:
+            hint = "must be a day from 0002-01-01 to 9999-12-31, for example 2026-02-27"
+            raise ValidationError(f"{hint}, not {shown(text)}") from None
+        return day
+
+
 def _only(values: list[str]) -> str:
     """An argument arrives as the list of all its values, of which there must be one."""
     if len(values) > 1:
@@ -111,15 +136,18 @@ def _only(values: list[str]) -> str:
     return values[0]
 
 
-class SessionsQuerySchema(Schema):
-    """The arguments of `GET /v1/sessions`."""
-
+class _Query(Schema):
     class Meta:
         unknown = RAISE
 
-    error_messages = {  # noqa: RUF012
-        "unknown": "is not an argument here; there are agent_id, created_after, created_before, offset and limit"
-    }
+    def __init__(self) -> None:
+        super().__init__()
+        *names, last = self.fields
+        self.error_messages["unknown"] = f"is not an argument here; there are {', '.join(names)} and {last}"
+
+
+class SessionsQuerySchema(_Query):
+    """The arguments of `GET /v1/sessions`."""
 
     agent_id = AgentId(load_default=None)
     created_after = Bound(load_default=None)
@@ -134,7 +162,16 @@ class SessionsQuerySchema(Schema):
             raise ValidationError({"created_before": [fault]})
 
 
+class ActivityQuerySchema(_Query):
+    """The arguments of `GET /v1/sessions/activity`."""
+
+    agent_id = AgentId(load_default=None)
+    days = WholeNumber(1, 366, load_default=28)
+    until = Day(load_default=None)
+
+
 _sessions_query = SessionsQuerySchema()
+_activity_query = ActivityQuerySchema()
 
 
 @lru_cache(maxsize=256)
@@ -144,11 +181,26 @@ def sessions_query(query_string: bytes) -> SessionsQuery:
     >>> sessions_query(b"limit=5").limit
     5
     """
+    return SessionsQuery(**_load(_sessions_query, query_string))
+
+
+def activity_query(query_string: bytes, today: date) -> ActivityQuery:
+    """Validate the query string of `GET /v1/sessions/activity`; raises `InvalidRequest` that names every fault.
+
+    >>> activity_query(b"days=7", date(2026, 2, 27)).until
+    datetime.date(2026, 2, 27)
+    """
+    arguments = _load(_activity_query, query_string)
+    return ActivityQuery(arguments["agent_id"], arguments["days"], arguments["until"] or today)
+
+
+def _load(schema: Schema, query_string: bytes) -> dict[str, Any]:
     arguments = parse_qs(query_string.decode("utf-8", "replace"), keep_blank_values=True)
     try:
-        return SessionsQuery(**_sessions_query.load(arguments))
+        loaded: dict[str, Any] = schema.load(arguments)
     except ValidationError as error:
         raise InvalidRequest(error.messages_dict) from None
+    return loaded
 
 
 # --- records ---------------------------------------------------------------------------------------------------

@@ -141,7 +141,7 @@ def list_sessions(connection: sqlite3.Connection, organization: Organization, qu
 
     `connection` is inside a read transaction, so that page and total are of one moment.
     """
-    scope = _scope(connection, organization, query.agent_id)
+    scope = find_scope(connection, organization, query.agent_id)
     if scope is None:
         return Page("[]", 0, None)
     newer = 0 if query.created_before is None else spans.count_since(connection, scope, query.created_before)
@@ -157,7 +157,8 @@ def list_sessions(connection: sqlite3.Connection, organization: Organization, qu
     return Page(f"[{sessions}]", total, newest[0][0] if newest else None)
 
 
-def _scope(connection: sqlite3.Connection, organization: Organization, agent_id: str | None) -> spans.Scope | None:
+def find_scope(connection: sqlite3.Connection, organization: Organization, agent_id: str | None) -> spans.Scope | None:
+    """Whose sessions are asked for: the organization's, or those of its agent `agent_id`; None when it has no such."""
     if agent_id is None:
         return spans.Scope(organization.id, spans.ALL_AGENTS)
     agent = connection.execute(
