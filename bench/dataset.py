@@ -70,7 +70,7 @@ class Database:
 
 
 class Organization:
-    """The records of organization number `number`: its harnesses, its agents, then `sessions` sessions, oldest first."""
+    """The records of organization number `number`: harnesses, agents, then `sessions` sessions, oldest first."""
 
     def __init__(self, number: int, sessions: int) -> None:
         self.sessions = sessions
