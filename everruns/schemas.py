@@ -200,7 +200,8 @@ def _load(schema: Schema, query_string: bytes) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = schema.load(arguments)
     except ValidationError as error:
-        raise InvalidRequest(error.messages_dict) from None
+        faults = error.messages_dict
+        raise InvalidRequest({name: faults[name] for name in arguments if name in faults}) from None
     return loaded
 
 
