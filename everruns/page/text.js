@@ -15,7 +15,8 @@ const local = form({ dateStyle: "medium", timeStyle: "medium" });
 export const number = (value) => value.toLocaleString();
 export const sessions = (count) => `${number(count)} ${count === 1 ? "session" : "sessions"}`;
 
-export const isDay = (text) => DAY.test(text) && !Number.isNaN(Date.parse(text));
+/** Whether there is such a day: Date.parse takes 31 February for one in March. */
+export const isDay = (text) => DAY.test(text) && !Number.isNaN(Date.parse(text)) && addDays(text, 0) === text;
 export const today = () => new Date().toISOString().slice(0, 10);
 export const addDays = (day, count) => new Date(Date.parse(day) + count * 86400e3).toISOString().slice(0, 10);
 /** "Tuesday 17 November 2026" */
