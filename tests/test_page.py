@@ -3,7 +3,6 @@
 import gzip
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -11,24 +10,16 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from everruns.page_files import FILES, FOLDER
+from tests.browsers import chromium
 from tests.conftest import World, agent, fetch, free_port, serving, session
 
 MAIN = "agent_019c60b1e40c7000b1f7c2a86de0394f"
 RARE = "agent_019c60b1e40c7000b1f7c2a86de0ffff"
 PER_DAY = 250
 DAYS = 40
-BROWSER_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-]
 LONG = "x" * 10_000
 EXECUTED = "<img src=x onerror='window.executed=1'><script>window.executed=1</script>"
 TITLES = [EXECUTED, "תל אביב \u202e evil", LONG, "word " * 2000, None, "  ", "ordinary"]
@@ -92,10 +83,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=BROWSER_ARGUMENTS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -118,7 +107,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
     assert [fault for fault in faults if not fault.startswith("Failed to load resource")] == []
 
 
-chromium = pytest.mark.needs("chromium")
+in_browser = pytest.mark.needs("chromium")
 
 
 def enter(page: Page, key: str, address: str = "/") -> None:
@@ -199,7 +188,7 @@ def test_all_of_it_is_small_and_nothing_is_inline_or_from_elsewhere() -> None:
 # --- the key ---------------------------------------------------------------------------------------------------
 
 
-@chromium
+@in_browser
 def test_a_first_visit_explains_itself_and_takes_a_key(page: Page, site: Site) -> None:
     page.goto("/")
     expect(page.get_by_role("heading", level=2)).to_have_text("Which sessions does your organization have?")
@@ -215,7 +204,7 @@ def test_a_first_visit_explains_itself_and_takes_a_key(page: Page, site: Site) -
     expect(page.locator("#organization")).to_have_text(site.org)
 
 
-@chromium
+@in_browser
 def test_the_key_is_in_the_tabs_session_storage_and_nowhere_else(page: Page, site: Site) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -242,7 +231,7 @@ def test_the_key_is_in_the_tabs_session_storage_and_nowhere_else(page: Page, sit
     expect(page.locator("#gate")).to_be_visible()
 
 
-@chromium
+@in_browser
 @pytest.mark.parametrize("key", ["evr_" + "A" * 43, "nonsense", "schlüssel", "two words"])
 def test_a_wrong_key_is_told_and_another_can_be_given(page: Page, site: Site, key: str) -> None:
     page.goto("/")
@@ -257,7 +246,7 @@ def test_a_wrong_key_is_told_and_another_can_be_given(page: Page, site: Site, ke
     shows(page, "1–20 of 10,000")
 
 
-@chromium
+@in_browser
 def test_a_key_that_is_revoked_while_the_page_is_open_is_forgotten(page: Page, site: Site) -> None:
     key = site.world.everruns("create-key", site.org).stdout.strip()
     enter(page, key)
@@ -273,7 +262,7 @@ def test_a_key_that_is_revoked_while_the_page_is_open_is_forgotten(page: Page, s
 # --- the table -------------------------------------------------------------------------------------------------
 
 
-@chromium
+@in_browser
 def test_the_newest_sessions_are_a_table(page: Page, site: Site) -> None:
     enter(page, site.key)
     columns = page.get_by_role("columnheader").all_inner_texts()
@@ -293,7 +282,7 @@ def test_the_newest_sessions_are_a_table(page: Page, site: Site) -> None:
     assert page.locator("tbody th[scope=row]").count() == 20
 
 
-@chromium
+@in_browser
 def test_an_agent_is_chosen_by_typing_or_in_the_table(page: Page, site: Site) -> None:
     enter(page, site.key)
     page.locator("tr.session").nth(7).locator("button.agent").click()
@@ -309,7 +298,7 @@ def test_an_agent_is_chosen_by_typing_or_in_the_table(page: Page, site: Site) ->
     assert set(page.locator("#agents option").evaluate_all("all => all.map(one => one.value)")) == {MAIN, RARE}
 
 
-@chromium
+@in_browser
 def test_a_date_filters_to_that_day_and_two_to_a_range(page: Page, site: Site) -> None:
     enter(page, site.key)
     day = today() - timedelta(days=10)
@@ -328,7 +317,7 @@ def test_a_date_filters_to_that_day_and_two_to_a_range(page: Page, site: Site) -
     expect(bar(page, old)).to_be_visible()
 
 
-@chromium
+@in_browser
 @pytest.mark.parametrize("address", ["/", f"/?to={today()}"])
 def test_pages_are_turned_and_do_not_shift_while_sessions_are_created(page: Page, site: Site, address: str) -> None:
     org, key = site.world.organization()
@@ -357,7 +346,7 @@ def test_pages_are_turned_and_do_not_shift_while_sessions_are_created(page: Page
     shows(page, "1–20 of 48")
 
 
-@chromium
+@in_browser
 def test_page_size_and_the_last_of_ten_thousand(page: Page, site: Site) -> None:
     enter(page, site.key)
     page.get_by_label("Per page").select_option("50")
@@ -372,7 +361,7 @@ def test_page_size_and_the_last_of_ten_thousand(page: Page, site: Site) -> None:
     expect(page.get_by_role("button", name="Previous")).to_have_attribute("aria-disabled", "true")
 
 
-@chromium
+@in_browser
 def test_the_address_bar_holds_the_state_so_back_reload_and_sharing_work(
     page: Page, site: Site, browser: Browser
 ) -> None:
@@ -407,7 +396,7 @@ def test_the_address_bar_holds_the_state_so_back_reload_and_sharing_work(
     shared.context.close()
 
 
-@chromium
+@in_browser
 def test_a_row_opens_to_the_raw_json_and_the_curl_that_fetched_it(page: Page, site: Site) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     enter(page, site.odd)
@@ -431,7 +420,7 @@ def test_a_row_opens_to_the_raw_json_and_the_curl_that_fetched_it(page: Page, si
     expect(page.locator("#detail")).to_have_count(0)
 
 
-@chromium
+@in_browser
 def test_where_the_clipboard_is_not_allowed_the_text_is_selected(page: Page, site: Site) -> None:
     page.add_init_script("delete Navigator.prototype.clipboard")
     enter(page, site.key)
@@ -445,7 +434,7 @@ def test_where_the_clipboard_is_not_allowed_the_text_is_selected(page: Page, sit
 # --- the chart -------------------------------------------------------------------------------------------------
 
 
-@chromium
+@in_browser
 def test_the_chart_has_a_bar_for_each_of_the_last_28_days(page: Page, site: Site) -> None:
     enter(page, site.key)
     bars = page.locator("#bars button")
@@ -467,7 +456,7 @@ def test_the_chart_has_a_bar_for_each_of_the_last_28_days(page: Page, site: Site
     assert "until" not in page.url
 
 
-@chromium
+@in_browser
 def test_a_session_of_last_tuesday_is_found_in_three_clicks(page: Page, site: Site) -> None:
     enter(page, site.key)
     bar(page, last_tuesday()).click()
@@ -481,7 +470,7 @@ def test_a_session_of_last_tuesday_is_found_in_three_clicks(page: Page, site: Si
     shows(page, "1–20 of 10,000")
 
 
-@chromium
+@in_browser
 def test_with_no_session_in_these_weeks_the_chart_offers_those_of_the_newest(page: Page, site: Site) -> None:
     org, key = site.world.organization()
     site.world.load(org, agent(), session(1, created_at="2020-02-27T12:00:00Z"))
@@ -495,7 +484,7 @@ def test_with_no_session_in_these_weeks_the_chart_offers_those_of_the_newest(pag
 # --- by itself -------------------------------------------------------------------------------------------------
 
 
-@chromium
+@in_browser
 def test_it_asks_again_by_itself_with_if_none_match_and_says_when(page: Page, site: Site) -> None:
     org, key = site.world.organization()
     site.world.load(org, agent(), session(1, title="first"))
@@ -528,7 +517,7 @@ def test_it_asks_again_by_itself_with_if_none_match_and_says_when(page: Page, si
     expect(page.locator("button.open").nth(1)).to_be_focused()
 
 
-@chromium
+@in_browser
 def test_it_does_not_ask_while_nobody_looks(page: Page, site: Site) -> None:
     enter(page, site.key)
     asked: list[str] = []
@@ -547,7 +536,7 @@ def test_it_does_not_ask_while_nobody_looks(page: Page, site: Site) -> None:
     assert len(asked) == 2
 
 
-@chromium
+@in_browser
 def test_offline_what_was_seen_stays_and_it_recovers_by_itself(page: Page, site: Site) -> None:
     enter(page, site.key)
     page.context.set_offline(True)
@@ -565,7 +554,7 @@ def test_offline_what_was_seen_stays_and_it_recovers_by_itself(page: Page, site:
     expect(notice).to_be_hidden()
 
 
-@chromium
+@in_browser
 def test_the_server_gone_and_back(page: Page, site: Site) -> None:
     port = free_port()
     arguments = ["--config", "deploy/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "app:app"]
@@ -581,7 +570,7 @@ def test_the_server_gone_and_back(page: Page, site: Site) -> None:
         shows(page, "1–20 of 10,000")
 
 
-@chromium
+@in_browser
 def test_a_service_without_its_database_is_told_and_retry_after_obeyed(page: Page, site: Site) -> None:
     enter(page, site.key)
     away = site.world.folder / "away.db"
@@ -610,7 +599,7 @@ def test_a_service_without_its_database_is_told_and_retry_after_obeyed(page: Pag
     expect(page.locator("#notice")).to_be_hidden()
 
 
-@chromium
+@in_browser
 def test_an_answer_that_is_not_the_services_own_is_told(page: Page, site: Site) -> None:
     enter(page, site.key)
     page.route("**/v1/**", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"))
@@ -622,7 +611,7 @@ def test_an_answer_that_is_not_the_services_own_is_told(page: Page, site: Site) 
 # --- states ----------------------------------------------------------------------------------------------------
 
 
-@chromium
+@in_browser
 def test_while_it_loads_it_says_so(page: Page, site: Site) -> None:
     waiting: list[Route] = []
     enter(page, site.key)
@@ -637,7 +626,7 @@ def test_while_it_loads_it_says_so(page: Page, site: Site) -> None:
     shows(page, "1–20 of 10,000")
 
 
-@chromium
+@in_browser
 def test_an_empty_organization_is_told_how_to_import(page: Page, site: Site) -> None:
     enter(page, site.empty)
     expect(page.get_by_role("heading", name="No sessions yet")).to_be_visible()
@@ -645,7 +634,7 @@ def test_an_empty_organization_is_told_how_to_import(page: Page, site: Site) -> 
     expect(page.get_by_role("table")).to_be_hidden()
 
 
-@chromium
+@in_browser
 def test_no_match_and_no_page_offer_a_way_on(page: Page, site: Site) -> None:
     enter(page, site.key, "/?agent_id=agent_nobody&from=2020-01-01&to=2020-01-02")
     expect(page.get_by_role("heading", name="No session matches")).to_be_visible()
@@ -657,7 +646,7 @@ def test_no_match_and_no_page_offer_a_way_on(page: Page, site: Site) -> None:
     shows(page, "1–20 of 10,000")
 
 
-@chromium
+@in_browser
 @pytest.mark.parametrize(
     ("search", "where", "told"),
     [
@@ -686,7 +675,7 @@ def test_what_is_malformed_in_the_address_bar_is_told_beside_it_and_can_be_clear
 # --- what comes in ---------------------------------------------------------------------------------------------
 
 
-@chromium
+@in_browser
 @pytest.mark.parametrize("width", [320, 1280])
 def test_nothing_of_a_title_is_executed_and_none_breaks_the_page(page: Page, site: Site, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
@@ -707,7 +696,7 @@ def test_nothing_of_a_title_is_executed_and_none_breaks_the_page(page: Page, sit
         assert text.evaluate("element => getComputedStyle(element).unicodeBidi") == "isolate"
 
 
-@chromium
+@in_browser
 def test_a_hundred_tags_are_few_in_the_row_and_all_where_it_opens(page: Page, site: Site) -> None:
     enter(page, site.odd)
     row = page.locator("tr.session").filter(has_text="ordinary")
@@ -720,7 +709,7 @@ def test_a_hundred_tags_are_few_in_the_row_and_all_where_it_opens(page: Page, si
     assert page.locator("#detail .text").inner_text() == LONG
 
 
-@chromium
+@in_browser
 def test_the_browser_itself_refuses_scripts_and_markup_from_text(context: BrowserContext) -> None:
     page = context.new_page()
     page.goto("/")
@@ -755,7 +744,7 @@ def faulty(page: Page, site: Site) -> None:
 
 
 def offline(page: Page, site: Site) -> None:
-    enter(page, site.key)
+    enter(page, site.key, "/?limit=5")
     page.context.set_offline(True)
     page.clock.fast_forward(11_000)
     expect(page.locator("#notice")).to_be_visible()
@@ -764,7 +753,7 @@ def offline(page: Page, site: Site) -> None:
 STATES: dict[str, Callable[[Page, Site], object]] = {
     "first visit": lambda page, site: page.goto("/"),
     "wrong key": refused,
-    "table": lambda page, site: enter(page, site.key, f"/?from={last_tuesday()}"),
+    "table": lambda page, site: enter(page, site.key, f"/?from={last_tuesday()}&limit=5"),
     "opened": opened,
     "empty": lambda page, site: enter(page, site.empty),
     "malformed": faulty,
@@ -772,7 +761,7 @@ STATES: dict[str, Callable[[Page, Site], object]] = {
 }
 
 
-@chromium
+@in_browser
 @pytest.mark.parametrize("state", STATES)
 def test_axe_core_reports_no_violation(page: Page, site: Site, state: str) -> None:
     STATES[state](page, site)
@@ -784,7 +773,7 @@ def test_axe_core_reports_no_violation(page: Page, site: Site, state: str) -> No
         assert results.violations_count == 0, results.generate_report()
 
 
-@chromium
+@in_browser
 @pytest.mark.parametrize("state", STATES)
 def test_at_320_pixels_nothing_scrolls_sideways_and_all_can_be_hit(page: Page, site: Site, state: str) -> None:
     page.set_viewport_size({"width": 320, "height": 700})
@@ -799,7 +788,7 @@ def test_at_320_pixels_nothing_scrolls_sideways_and_all_can_be_hit(page: Page, s
     )
 
 
-@chromium
+@in_browser
 def test_light_and_dark_follow_the_system(page: Page, site: Site) -> None:
     enter(page, site.key)
     backgrounds = []
@@ -812,7 +801,7 @@ def test_light_and_dark_follow_the_system(page: Page, site: Site) -> None:
     assert backgrounds[1] < 50
 
 
-@chromium
+@in_browser
 def test_all_of_it_can_be_done_by_keyboard(page: Page, site: Site) -> None:
     page.goto("/")
     page.keyboard.insert_text(site.key)
@@ -860,7 +849,7 @@ def test_all_of_it_can_be_done_by_keyboard(page: Page, site: Site) -> None:
     assert f"from={day}&to={day}" in page.url
 
 
-@chromium
+@in_browser
 def test_it_works_under_a_prefix(page: Page, site: Site) -> None:
     def proxied(route: Route) -> None:
         route.continue_(url=route.request.url.replace("/tools/sessions/", "/"))

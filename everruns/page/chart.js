@@ -1,7 +1,7 @@
 // The chart: a bar, which is a button, for each of 28 days. One stop for the Tab key; the arrows go from day to day.
 
 import { enable, find, make, onUse, say } from "./dom.js";
-import { addDays, dayBrief, dayName, monthName, sessions, today, weekdayName } from "./text.js";
+import { addDays, dayBrief, dayName, monthName, number, sessions, today, weekdayName } from "./text.js";
 
 const DAYS = 28;
 
@@ -40,7 +40,7 @@ export class Chart {
       say(bar.children[2], date === 1 || at === 0 ? `${date} ${monthName(day)}` : String(date));
     });
     find("bars").classList.toggle("filtered", filtered);
-    say(find("chart-range"), `${dayBrief(data[0].day)} to ${dayBrief(until)}, in UTC · ${sessions(total)}${total ? ` · at most ${most} a day` : ""}`);
+    say(find("chart-range"), `${dayBrief(data[0].day)} to ${dayBrief(until)}, in UTC · ${sessions(total)}${total ? `, at most ${number(most)} a day · choose a day to see them` : ""}`);
     enable(find("later"), until < today());
     enable(find("earlier"), data[0].day > "0002-01-01");
     this.refused = false;
