@@ -271,7 +271,7 @@ function chooseDays(changed) {
   if (changed === "from" && from && (!to || to < from)) to = from;
   if (changed === "to" && to && to < from) from = to;
   if (from === state.from && to === state.to) return;
-  const day = from || to;
+  const day = given[changed].value || from || to;
   const shown = kept.days.body;
   const elsewhere = day && shown && (day < shown.data[0].day || day > shown.until);
   const middle = elsewhere ? addDays(day, 14) : "";

@@ -67,7 +67,7 @@ function row(session) {
   const cell = (name, ...content) => made.append(make("td", { role: "cell", "data-label": name }, ...content));
   const name = title?.trim() ? make("span", { dir: "auto", class: "title" }, title) : make("span", { class: "title muted" }, "Untitled");
   made.append(make("th", { role: "rowheader", scope: "row" }, make("button", { type: "button", class: "open", "aria-expanded": "false" }, name)));
-  cell("Agent", make("button", { type: "button", class: "agent mono", title: `Only sessions of ${agent_id}` }, ...middle(agent_id)));
+  cell("Agent", make("button", { type: "button", class: "agent mono", "aria-label": agent_id, title: `Only sessions of ${agent_id}` }, ...middle(agent_id)));
   cell("Status", make("span", { class: `status ${status}` }, status));
   cell("Tags", ...some(tags, MOST_TAGS, "tag"));
   cell("Features", ...some(features, MOST_FEATURES, "feature"));
