@@ -1,6 +1,7 @@
 # make run, make test, make lint, make clean: everything on a bare machine with Python 3.11, make and git.
 # make install: what a server needs, Litestream included; docs/DEPLOY.md says what then.
 # make lock: deploy/requirements.lock anew. make audit: known weaknesses, in what is pinned and in the code; secrets.
+# make screenshots: the pictures of the page in docs/, with Debian's chromium (apt-get install chromium fonts-dejavu-core).
 # make bench, make bench-10m: the measurements of docs/BENCHMARKS.md, with wrk (apt-get install wrk).
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := .venv/bin
 export EVERRUNS_DATABASE ?= $(CURDIR)/instance/everruns.db
 KEY_FILE := $(EVERRUNS_DATABASE).demo-key
 
-.PHONY: run install test lint clean lock audit bench bench-10m
+.PHONY: run install test lint clean lock audit bench bench-10m screenshots
 
 run: .venv/runtime
 	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
@@ -21,7 +22,9 @@ run: .venv/runtime
 	@echo "Everruns Sessions on http://127.0.0.1:$(PORT), stopped by Ctrl-C. Try in another terminal:"
 	@echo
 	@if [ -s "$(KEY_FILE)" ]; then key=$$(cat "$(KEY_FILE)"); else key=YOUR_API_KEY; fi; \
-	  echo "  curl -H 'Authorization: Bearer $$key' 'http://127.0.0.1:$(PORT)/v1/sessions?limit=2'"
+	  echo "  curl -H 'Authorization: Bearer $$key' 'http://127.0.0.1:$(PORT)/v1/sessions?limit=2'"; \
+	  echo; \
+	  echo "Or open http://127.0.0.1:$(PORT)/ in a browser, and paste the key: $$key"
 	@echo
 	@exec $(BIN)/gunicorn --config deploy/gunicorn.conf.py --bind 127.0.0.1:$(PORT) app:app
 
@@ -50,6 +53,10 @@ bench bench-10m: .venv-bench/ready
 	@command -v wrk taskset >/dev/null || { echo "wrk and taskset are needed. On Debian: apt-get install wrk util-linux" >&2; exit 1; }
 	.venv-bench/bin/python -m bench --sizes $(BENCH_SIZES)
 	.venv-bench/bin/python -m bench.report --output docs
+
+screenshots: .venv/dev
+	@command -v chromium >/dev/null || { echo "chromium is needed. On Debian: apt-get install chromium fonts-dejavu-core" >&2; exit 1; }
+	$(BIN)/python -m docs.screenshots
 
 clean:
 	rm -rf .venv .venv-bench .venv-audit bench/data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

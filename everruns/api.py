@@ -8,7 +8,7 @@ from flask import Blueprint, Response, current_app, json, request
 from werkzeug.datastructures import Headers
 
 import everruns
-from everruns import activity, auth, db, heartbeat, pages, schemas, sessions
+from everruns import activity, auth, db, heartbeat, page_files, pages, schemas, sessions
 from everruns.links import link
 
 if TYPE_CHECKING:
@@ -22,6 +22,18 @@ class _Whole(Response):
 
     def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
         return self.headers
+
+
+@api.get("/")
+def page() -> Response:
+    """The page to look at; it asks for the sessions itself."""
+    return page_files.serve("index.html")
+
+
+@api.get("/page/<name>")
+def page_file(name: str) -> Response:
+    """What the page consists of."""
+    return page_files.serve(name)
 
 
 @api.get("/v1/sessions")

@@ -24,7 +24,7 @@ from werkzeug.test import TestResponse
 from everruns import create_app
 from everruns.cli import main
 
-PACKAGES = {"nginx": "nginx-light", "systemd-analyze": "systemd", "faketime": "faketime"}
+PACKAGES = {"nginx": "nginx-light", "systemd-analyze": "systemd", "faketime": "faketime", "chromium": "chromium"}
 missing: dict[str, int] = {}
 
 

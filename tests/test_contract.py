@@ -301,7 +301,7 @@ def test_other_methods_are_refused_with_allow(world: World, method: str, path: s
     assert response.get_json()["error"]["code"] == "method_not_allowed"
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/sessions/", "/v1//sessions", "/v1/sessions/x", "/static/x", "/%ff"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/sessions/", "/v1//sessions", "/v1/sessions/x", "/static/x", "/%ff"])
 def test_other_paths_are_not_found_in_the_envelope(world: World, path: str) -> None:
     response = world.client.get(path)
     assert (response.status_code, response.get_json()["error"]["code"]) == (404, "not_found")

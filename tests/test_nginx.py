@@ -67,6 +67,17 @@ def test_a_page_is_compressed_and_still_304(tmp_path: Path, behind: Service, key
         assert ask(front.port, "/v1/sessions", {**headers, "If-None-Match": told["etag"]})[0] == 304
 
 
+def test_the_page_is_compressed_and_its_headers_are_told_once(tmp_path: Path, behind: Service) -> None:
+    with nginx(tmp_path, behind) as front:
+        for path in ("/", "/page/page.css", "/page/page.js"):
+            status, told, body = ask(front.port, path, {"Accept-Encoding": "gzip"})
+            assert (status, told["content-encoding"]) == (200, "gzip")
+            assert gzip.decompress(body) == ask(behind.path, path, {})[2]
+            assert (told["x-content-type-options"], told["referrer-policy"]) == ("nosniff", "no-referrer")
+            assert told["content-security-policy"].startswith("default-src 'none'")
+            assert ask(front.port, path, {"Accept-Encoding": "gzip", "If-None-Match": told["etag"]})[0] == 304
+
+
 REFUSED = {
     "no HTTP": (b"hello\r\n\r\n", 400, "invalid_request"),
     "a control character in a header": (b"GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n", 400, "invalid_request"),

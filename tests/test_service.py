@@ -207,6 +207,7 @@ def test_it_works_installed_as_a_wheel_in_an_empty_environment(tmp_path: Path) -
     code = (
         "from everruns import create_app\n"
         f"r = create_app().test_client().get('/v1/sessions', headers={{'Authorization': '{key}'}})\n"
+        "assert create_app().test_client().get('/page/page.js').status_code == 200\n"
         "print(r.json['total'])"
     )
     ran = subprocess.run(
