@@ -1,4 +1,5 @@
 # make run, make test, make lint, make clean: everything on a bare machine with Python 3.11, make and git.
+# make describe: writes docs/openapi.json and docs/llms.txt anew, from the code.
 # make install: what a server needs, Litestream included; docs/DEPLOY.md says what then.
 # make bench, make bench-10m: the measurements of docs/BENCHMARKS.md, with wrk (apt-get install wrk).
 
@@ -8,7 +9,7 @@ BIN := .venv/bin
 export EVERRUNS_DATABASE ?= $(CURDIR)/instance/everruns.db
 KEY_FILE := $(EVERRUNS_DATABASE).demo-key
 
-.PHONY: run install test lint clean bench bench-10m
+.PHONY: run install test lint describe clean bench bench-10m
 
 run: .venv/runtime
 	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
@@ -33,6 +34,9 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+describe: .venv/dev
+	$(BIN)/python -m docs.describe
 
 bench: BENCH_SIZES = 1000,100000,1000000
 bench-10m: BENCH_SIZES = 1000,100000,1000000,10000000
