@@ -68,6 +68,7 @@ clean:
 .venv/dev: .venv/bin/python pyproject.toml
 	@echo "Installing into .venv, with what the tests need"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --no-deps --target .venv/sdk-0.1.2 everruns-sdk==0.1.2
 	@touch $@ .venv/runtime
 
 .venv-bench/ready: .venv/bin/python pyproject.toml
