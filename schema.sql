@@ -6,7 +6,7 @@
 -- that text order is time order; the checks on them rebuild the text from a real date and compare.
 
 PRAGMA application_id = 1163285075;  -- "EVRS"
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 CREATE TABLE organizations (
   id        INTEGER PRIMARY KEY,
@@ -49,9 +49,25 @@ CREATE TABLE agents (
 CREATE UNIQUE INDEX agents_by_public_id
   ON agents (organization_id, lower(replace(public_id, '-', '')));
 
+-- The base harness, harness_01933b5a000070008000000000000601, is built in and has no capabilities: it has no row.
+CREATE TABLE harnesses (
+  id              INTEGER PRIMARY KEY,
+  organization_id INTEGER NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+  public_id       TEXT NOT NULL
+                  CHECK (public_id GLOB 'harness_?*' AND length(public_id) <= 72 AND instr(public_id, char(0)) = 0
+                         AND substr(public_id, 9) NOT GLOB '*[^0-9A-Za-z-]*'
+                         AND lower(replace(public_id, '-', '')) <> 'harness_01933b5a000070008000000000000601'),
+  name            TEXT,
+  UNIQUE (organization_id, id)
+) STRICT;
+
+CREATE UNIQUE INDEX harnesses_by_public_id
+  ON harnesses (organization_id, lower(replace(public_id, '-', '')));
+
 CREATE TABLE sessions (
   id              INTEGER PRIMARY KEY,  -- grows in the order of storing, which breaks ties of created_at
   organization_id INTEGER NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+  harness_id      INTEGER,  -- NULL: the base harness
   agent_id        INTEGER NOT NULL,
   public_id       TEXT NOT NULL
                   CHECK (public_id GLOB 'session_?*' AND length(public_id) <= 72 AND instr(public_id, char(0)) = 0
@@ -64,7 +80,8 @@ CREATE TABLE sessions (
                     AND created_at IS strftime('%Y-%m-%dT%H:%M:%S.', substr(created_at, 1, 19), '+0 days') || substr(created_at, 21, 6) || 'Z'),
   updated_at      TEXT NOT NULL CHECK (updated_at >= '0001' AND substr(updated_at, 21, 6) NOT GLOB '*[^0-9]*'
                     AND updated_at IS strftime('%Y-%m-%dT%H:%M:%S.', substr(updated_at, 1, 19), '+0 days') || substr(updated_at, 21, 6) || 'Z'),
-  -- A session's agent belongs to the session's organization.
+  -- A session's harness and agent belong to the session's organization.
+  FOREIGN KEY (organization_id, harness_id) REFERENCES harnesses (organization_id, id),
   FOREIGN KEY (organization_id, agent_id) REFERENCES agents (organization_id, id)
 ) STRICT;
 
@@ -82,7 +99,15 @@ CREATE TRIGGER sessions_update_tags BEFORE UPDATE OF tags ON sessions
 WHEN EXISTS (SELECT 1 FROM json_each(NEW.tags) WHERE type <> 'text')
 BEGIN SELECT RAISE(ABORT, 'tags must be a JSON array of strings'); END;
 
--- What an agent or a session can do, in the given order. The capability need not be in the catalog.
+-- What a harness, an agent or a session can do, in the given order. The capability need not be in the catalog.
+CREATE TABLE harness_capabilities (
+  harness_id    INTEGER NOT NULL REFERENCES harnesses (id) ON DELETE CASCADE,
+  position      INTEGER NOT NULL CHECK (position >= 0),
+  capability_id TEXT NOT NULL CHECK (capability_id <> ''),
+  config        TEXT CHECK (config IS NULL OR json_valid(config) AND json_type(config) = 'object'),
+  PRIMARY KEY (harness_id, position)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE agent_capabilities (
   agent_id      INTEGER NOT NULL REFERENCES agents (id) ON DELETE CASCADE,
   position      INTEGER NOT NULL CHECK (position >= 0),
@@ -425,6 +450,36 @@ END;
 
 CREATE TRIGGER sessions_delete_revision AFTER DELETE ON sessions
 BEGIN UPDATE organizations SET revision = random() WHERE id = OLD.organization_id; END;
+
+CREATE TRIGGER harnesses_insert_revision AFTER INSERT ON harnesses
+BEGIN UPDATE organizations SET revision = random() WHERE id = NEW.organization_id; END;
+
+CREATE TRIGGER harnesses_update_revision AFTER UPDATE ON harnesses
+BEGIN UPDATE organizations SET revision = random() WHERE id IN (OLD.organization_id, NEW.organization_id); END;
+
+CREATE TRIGGER harnesses_delete_revision AFTER DELETE ON harnesses
+BEGIN UPDATE organizations SET revision = random() WHERE id = OLD.organization_id; END;
+
+CREATE TRIGGER harness_capabilities_insert_revision AFTER INSERT ON harness_capabilities
+BEGIN
+  UPDATE organizations
+  SET revision = random()
+  WHERE id IN (SELECT organization_id FROM harnesses WHERE id = NEW.harness_id);
+END;
+
+CREATE TRIGGER harness_capabilities_update_revision AFTER UPDATE ON harness_capabilities
+BEGIN
+  UPDATE organizations
+  SET revision = random()
+  WHERE id IN (SELECT organization_id FROM harnesses WHERE id IN (OLD.harness_id, NEW.harness_id));
+END;
+
+CREATE TRIGGER harness_capabilities_delete_revision AFTER DELETE ON harness_capabilities
+BEGIN
+  UPDATE organizations
+  SET revision = random()
+  WHERE id IN (SELECT organization_id FROM harnesses WHERE id = OLD.harness_id);
+END;
 
 CREATE TRIGGER agents_insert_revision AFTER INSERT ON agents
 BEGIN UPDATE organizations SET revision = random() WHERE id = NEW.organization_id; END;

@@ -16,6 +16,7 @@ from typing import Any
 from everruns import auth, catalog, create_app, db
 from everruns.importer import Import
 from everruns.reader import Found
+from everruns.values import BASE_HARNESS
 
 DATA = Path(__file__).parent / "data"
 SEED = 4417
@@ -69,7 +70,7 @@ class Database:
 
 
 class Organization:
-    """The records of organization number `number`: its agents, then `sessions` sessions, oldest first."""
+    """The records of organization number `number`: harnesses, agents, then `sessions` sessions, oldest first."""
 
     def __init__(self, number: int, sessions: int) -> None:
         self.sessions = sessions
@@ -78,8 +79,14 @@ class Organization:
         self.agents = [
             f"agent_{self.random.getrandbits(128):032x}" for _ in range(min(max(isqrt(sessions) // 4, 1), 200))
         ]
+        self.harnesses = [f"harness_{self.random.getrandbits(128):032x}" for _ in range(3)]
         entries = catalog.read(catalog.BUILT_IN)
         self.capabilities = [entry["id"] for entry in entries if entry["status"] == "available"] + UNCATALOGUED
+
+    def harness_records(self) -> Iterator[dict[str, Any]]:
+        """The harnesses, with 1 to 3 capabilities each."""
+        for number, harness_id in enumerate(self.harnesses):
+            yield {"id": harness_id, "name": f"harness {number}", "capabilities": self._some(1, 3)}
 
     def agent_records(self) -> Iterator[dict[str, Any]]:
         """The agents, with 1 to 6 capabilities each."""
@@ -89,6 +96,7 @@ class Organization:
     def session_records(self) -> Iterator[dict[str, Any]]:
         """The sessions; a third have one to three capabilities of their own, the first agents are the busiest."""
         pick, bits_of, point_of = self.random.choices, self.random.getrandbits, self.random.random
+        harnesses = [BASE_HARNESS] * 8 + pick(self.harnesses, k=8)
         agents = pick(self.agents, [1 / (rank + 1) for rank in range(len(self.agents))], k=1024)
         tags = [self.random.sample(TAGS, self.random.randint(0, 3)) for _ in range(64)]
         capabilities: list[list[object]] = [self._some(1, 3) if number % 3 == 0 else [] for number in range(96)]
@@ -104,6 +112,7 @@ class Organization:
             title = TITLES[low & 7]
             yield {
                 "id": f"session_{bits >> 64:032x}",
+                "harness_id": harnesses[low >> 60],
                 "agent_id": agents[low >> 3 & 1023],
                 "title": title and f"{title} {low >> 13 & 0xFFFF}",
                 "tags": tags[low >> 29 & 63],
@@ -115,7 +124,8 @@ class Organization:
             }
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Agents, then sessions."""
+        """Harnesses, agents, sessions."""
+        yield from self.harness_records()
         yield from self.agent_records()
         yield from self.session_records()
 

@@ -18,7 +18,7 @@ from everruns import auth, create_app, db
 CHUNK = 10_000
 DATABASE = "import.db"
 SESSION_COLUMNS = (
-    "id, organization_id, agent_id, public_id, title, tags, model_id, status, created_at, updated_at",
+    "id, organization_id, harness_id, agent_id, public_id, title, tags, model_id, status, created_at, updated_at",
     "session_id, position, capability_id, config",
 )
 
@@ -77,6 +77,7 @@ def _executemany(sessions: int) -> float:
     organization = Organization(0, sessions)
     path = empty(DATABASE)
     organization_id = _store(path, organization)
+    harnesses = {public_id: number for number, public_id in enumerate(organization.harnesses, 1)}
     agents = {public_id: number for number, public_id in enumerate(organization.agents, 1)}
     insert = [
         f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * len(columns.split(',')))})"  # noqa: S608
@@ -87,11 +88,15 @@ def _executemany(sessions: int) -> float:
         with db.transaction() as connection:
             _drop_triggers(connection)
             connection.executemany(
+                "INSERT INTO harnesses (id, organization_id, public_id) VALUES (?, ?, ?)",
+                [(number, organization_id, public_id) for public_id, number in harnesses.items()],
+            )
+            connection.executemany(
                 "INSERT INTO agents (id, organization_id, public_id) VALUES (?, ?, ?)",
                 [(number, organization_id, public_id) for public_id, number in agents.items()],
             )
         with db.transaction() as connection:
-            for rows in _rows(organization, organization_id, agents):
+            for rows in _rows(organization, organization_id, harnesses, agents):
                 started = time.perf_counter()
                 for sql, part in zip(insert, rows, strict=True):
                     connection.executemany(sql, part)
@@ -101,7 +106,9 @@ def _executemany(sessions: int) -> float:
     return spent
 
 
-def _rows(organization: Organization, organization_id: int, agents: dict[str, int]) -> Iterator[tuple[Rows, Rows]]:
+def _rows(
+    organization: Organization, organization_id: int, harnesses: dict[str, int], agents: dict[str, int]
+) -> Iterator[tuple[Rows, Rows]]:
     """The rows of sessions and of their capabilities, a chunk at a time."""
     numbered = enumerate(organization.session_records(), 1)
     while chunk := list(islice(numbered, CHUNK)):
@@ -109,8 +116,16 @@ def _rows(organization: Organization, organization_id: int, agents: dict[str, in
         capabilities: Rows = []
         for number, record in chunk:
             tags = json.dumps(record["tags"], ensure_ascii=False, separators=(",", ":"))
-            session = (number, organization_id, agents[record["agent_id"]], record["id"], record["title"], tags)
-            rest = (record["model_id"], record["status"], record["created_at"], record["updated_at"])
+            named = (harnesses.get(record["harness_id"]), agents[record["agent_id"]])
+            session = (number, organization_id, *named, record["id"])
+            rest = (
+                record["title"],
+                tags,
+                record["model_id"],
+                record["status"],
+                record["created_at"],
+                record["updated_at"],
+            )
             sessions.append(session + rest)
             for position, item in enumerate(record["capabilities"]):
                 plain = isinstance(item, str)

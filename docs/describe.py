@@ -16,7 +16,7 @@ from marshmallow import Schema, fields, validate
 import everruns
 from docs import llms
 from everruns import errors, schemas
-from everruns.values import STORED_INSTANT, id_pattern
+from everruns.values import BASE_HARNESS, STORED_INSTANT, id_pattern
 
 VERSION = "3.1.0"
 FOLDER = Path(__file__).parent
@@ -46,7 +46,7 @@ LINK = (
 SESSION = {
     "id": "session_f735efe608d180113e940bb452d31e1b",
     "organization_id": ORGANIZATION_ID,
-    "harness_id": "harness_01933b5a000070008000000000000601",
+    "harness_id": BASE_HARNESS,
     "agent_id": AGENT_ID,
     "title": "Why is checkout slow?",
     "tags": ["debugging", "urgent"],
@@ -99,25 +99,23 @@ class SessionSchema(Schema):
 
     id = _id("session", "The session's id, as it was stored.")
     organization_id = _id("org", "The organization of the key.")
-    harness_id = _id("harness", "The harness that the session runs in.")
+    harness_id = _id("harness", "The session's harness; the base harness where it names none.")
     agent_id = _id("agent", "The agent assigned to the session.")
     title = _text("The title.", allow_none=True)
-    tags = fields.List(
-        fields.String(), required=True, metadata={"description": "In the order in which they were given."}
-    )
+    tags = fields.List(fields.String(), required=True, metadata={"description": "In the order given."})
     model_id = _text("The model, where the session overrides its agent's.", allow_none=True)
     capabilities = fields.List(
         fields.Nested(CapabilityRefSchema),
         required=True,
-        metadata={"description": "The session's own, besides its agent's, in the order in which they were given."},
+        metadata={"description": "The session's own, besides its harness's and its agent's, in the order given."},
     )
     status = _text("What the session is doing.", validate=validate.OneOf(schemas.STATUSES))
     features = fields.List(
         fields.String(),
         required=True,
         metadata={
-            "description": "What all active capabilities, the agent's and the session's and all that these need, "
-            "contribute; computed when asked, sorted.",
+            "description": "What all active capabilities contribute: the harness's, the agent's, the session's, and all that "
+            "these need. Computed when asked, sorted.",
             "uniqueItems": True,
         },
     )

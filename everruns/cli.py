@@ -150,7 +150,7 @@ def _progress(size: int) -> Any:
 @click.option("--org", required=True, help="The id of the organization that gets the records.")
 @click.argument("files", metavar="FILE…", nargs=-1, required=True)
 def import_(org: str, files: tuple[str, ...]) -> None:
-    """Import agents and sessions, as the Everruns API serves them; - is standard input. All or nothing."""
+    """Import harnesses, agents and sessions, as the Everruns API serves them; - is standard input. All or nothing."""
     size = sum(os.path.getsize(name) for name in files if os.path.isfile(name))
     with db.transaction() as connection:
         organization = find_organization(connection, org)
@@ -163,11 +163,13 @@ def import_(org: str, files: tuple[str, ...]) -> None:
                 raise click.ClickException(
                     "nothing was imported; mend this and import again:\n" + "\n".join(refused.faults)
                 ) from None
+    kinds = {"harness": "harnesses", "agent": "agents", "session": "sessions"}
+    if not any(kind == "harness" for kind, _ in counts):
+        del kinds["harness"]  # which few have
     say(
         "; ".join(
-            f"{what}s: "
-            + ", ".join(f"{counts[what, outcome]} {outcome}" for outcome in ("new", "changed", "unchanged"))
-            for what in ("agent", "session")
+            f"{name}: " + ", ".join(f"{counts[kind, outcome]} {outcome}" for outcome in ("new", "changed", "unchanged"))
+            for kind, name in kinds.items()
         )
     )
 
@@ -175,7 +177,7 @@ def import_(org: str, files: tuple[str, ...]) -> None:
 @main.command("export")
 @click.option("--org", required=True, help="The id of the organization.")
 def export(org: str) -> None:
-    """Print everything of an organization as lines that import takes: agents first, then sessions."""
+    """Print everything of an organization as lines that import takes: harnesses, agents, sessions."""
     with db.snapshot() as connection:
         for line in exporter.export(connection, find_organization(connection, org)):
             sys.stdout.buffer.write(line.encode("utf-8") + b"\n")

@@ -14,7 +14,7 @@ from flask import Flask, current_app
 from everruns import heartbeat
 
 APPLICATION_ID = 1163285075
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MAX_TIMEOUT_SECONDS = 3600
 MAX_LAG_SECONDS = 7 * 24 * 3600
 WRITER_CACHE_KIB = 32 * 1024  # at most: an import touches index pages all over the file

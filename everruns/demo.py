@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from everruns.reader import Found
-from everruns.values import instant
+from everruns.values import BASE_HARNESS, instant
 
 AGENTS: list[tuple[str, list[object]]] = [
     ("support-desk", ["session_file_system", {"ref": "web_fetch", "config": {"timeout_ms": 30000}}, "current_time"]),
@@ -15,6 +15,7 @@ AGENTS: list[tuple[str, list[object]]] = [
     ("data-analyst", ["session_sql_database", "data_knowledge"]),
     ("release-captain", ["subagents", "session_tasks", "slack"]),
 ]
+HARNESS: list[object] = ["session_file_system", "current_time", "session_storage"]
 TITLES = [
     "Refund for order {n}",
     "Why is checkout slow?",
@@ -39,8 +40,10 @@ MODELS = [None, None, "model_01933b5a000070008000000000000201"]
 
 
 def records(sessions: int) -> Iterator[Found]:
-    """The agents, and `sessions` sessions created over the last thirty days, oldest first."""
+    """A harness, the agents, and `sessions` sessions created over the last thirty days, oldest first."""
     choice = random.Random(4417)  # noqa: S311 -- example data, no secret
+    harness_id = f"harness_{uuid.uuid4().hex}"
+    yield Found("demo", {"id": harness_id, "name": "generic", "capabilities": HARNESS})
     agents = [f"agent_{uuid.uuid4().hex}" for _ in AGENTS]
     for agent_id, (name, capabilities) in zip(agents, AGENTS, strict=True):
         yield Found("demo", {"id": agent_id, "name": name, "capabilities": capabilities})
@@ -52,6 +55,7 @@ def records(sessions: int) -> Iterator[Found]:
         title = choice.choice(TITLES)
         record = {
             "id": f"session_{uuid.uuid4().hex}",
+            "harness_id": choice.choice([harness_id, BASE_HARNESS]),
             "agent_id": choice.choices(agents, weights=[5, 3, 2, 2, 1])[0],
             "title": title and title.format(n=choice.randint(1000, 9999)),
             "tags": choice.sample(TAGS, choice.randint(0, 3)),

@@ -3,19 +3,19 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Literal, cast
+from typing import Any, NamedTuple
 
 from marshmallow import ValidationError
 
 from everruns import schemas, spans
 from everruns.auth import Organization
+from everruns.owners import AGENTS, HARNESSES, Outcome, Owners
 from everruns.reader import Found
-from everruns.schemas import AgentRecord, CapabilityReference, SessionRecord, faults, kind, shown
+from everruns.schemas import OwnerRecord, SessionRecord, faults, kind, shown
 from everruns.values import is_id, now, same_id
 
 MAX_FAULTS = 20
 BATCH = 500  # sessions stored at once
-MAX_REMEMBERED_AGENTS = 10_000
 
 FIND_SESSIONS = """
 SELECT lower(replace(public_id, '-', ''))
@@ -26,14 +26,9 @@ WHERE organization_id = :organization_id
 
 INSERT_SESSION = """
 INSERT INTO sessions
-  (id, organization_id, agent_id, public_id, title, tags, model_id, status, created_at, updated_at)
+  (id, organization_id, harness_id, agent_id, public_id, title, tags, model_id, status, created_at, updated_at)
 VALUES
-  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-
-INSERT_AGENT_CAPABILITY = """
-INSERT INTO agent_capabilities (agent_id, position, capability_id, config)
-VALUES (?, ?, ?, ?)
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 INSERT_SESSION_CAPABILITY = """
@@ -41,7 +36,12 @@ INSERT INTO session_capabilities (session_id, position, capability_id, config)
 VALUES (?, ?, ?, ?)
 """
 
-Outcome = Literal["new", "changed", "unchanged"]
+
+class _Named(NamedTuple):
+    """The rows of the harness and the agent that a session names; no harness for the base one."""
+
+    harness_id: int | None
+    agent_id: int
 
 
 class ImportRefused(Exception):
@@ -67,18 +67,16 @@ class Import:
         self.now = now()
         self.faults: list[str] = []
         self.counts: Counter[tuple[str, Outcome]] = Counter()
-        self.refused_agents: set[int] = set()
-        self.agent_ids: dict[str, int] = {}
-        self.gathered: dict[str, tuple[int, SessionRecord]] = {}
+        self.harnesses = Owners(connection, organization.id, HARNESSES)
+        self.agents = Owners(connection, organization.id, AGENTS)
+        self.gathered: dict[str, tuple[_Named, SessionRecord]] = {}
         (self.last_id,) = connection.execute("SELECT coalesce(MAX(id), 0) FROM sessions").fetchone()
         # An import that adds much to the organization counts once at its end, which costs less than each time.
         self.many = max(1000, spans.count_all(connection, spans.Scope(organization.id, spans.ALL_AGENTS)) // 10)
         self.suspended: list[str] | None = None
-        # Agents that a session named before they came, and what to say should they never come.
-        connection.execute("CREATE TEMPORARY TABLE awaited (agent_id INTEGER PRIMARY KEY, fault TEXT)")
 
     def run(self, found: Iterable[Found]) -> Counter[tuple[str, Outcome]]:
-        """Store all that was found; returns how many of each ("agent" or "session", outcome) there were."""
+        """Store all that was found; returns how many of each ("harness", "agent" or "session", outcome) there were."""
         for item in found:
             if item.record is None:
                 self.faults.append(f"{item.where}: {item.fault}")
@@ -87,7 +85,7 @@ class Import:
             if len(self.faults) >= MAX_FAULTS:
                 break
         else:
-            self.faults += self._missing_agents()
+            self.faults += self.harnesses.missing(MAX_FAULTS) + self.agents.missing(MAX_FAULTS)
         if self.faults:
             raise ImportRefused(self.faults[:MAX_FAULTS])
         self._store_sessions()
@@ -104,30 +102,40 @@ class Import:
             if record_id.startswith("session_"):
                 self._gather(where, schemas.session(record))
             elif record_id.startswith("agent_"):
-                self.counts["agent", self._store_agent(schemas.agent(record))] += 1
+                self.counts["agent", self.agents.store(schemas.agent(record))] += 1
+            elif record_id.startswith("harness_"):
+                self.counts["harness", self._store_harness(schemas.harness(record))] += 1
             else:
-                what = f"must begin with agent_ or session_, which tells what the object is, not {shown(record_id)}"
-                raise ValidationError({"id": [what]})
+                what = "must begin with harness_, agent_ or session_, which tells what the object is"
+                raise ValidationError({"id": [f"{what}, not {shown(record_id)}"]})
         except ValidationError as error:
             self.faults += (f"{where}: {fault}" for fault in faults(error))
-            if isinstance(record_id, str) and is_id(record_id, "agent"):
-                self.refused_agents.add(self._agent_id(record_id) or self._insert_agent(record_id, None))
+            for owners in (self.harnesses, self.agents):
+                if isinstance(record_id, str) and is_id(record_id, owners.kind.name):
+                    owners.refuse(record_id)
+
+    def _store_harness(self, harness: OwnerRecord) -> Outcome:
+        return "unchanged" if schemas.is_base_harness(harness.id) else self.harnesses.store(harness)
 
     def _gather(self, where: str, session: SessionRecord) -> None:
         """Keep a session until there are enough to be stored at once; the same one again comes after the first."""
         key = same_id(session.id)
         if key in self.gathered or len(self.gathered) == BATCH:
             self._store_sessions()
-        self.gathered[key] = self._agent_of(where, session), session
+        self.gathered[key] = self._named(where, session), session
+
+    def _named(self, where: str, session: SessionRecord) -> _Named:
+        harness_id = None if session.harness_id is None else self.harnesses.id_of(session.harness_id, where)
+        return _Named(harness_id, self.agents.id_of(session.agent_id, where))
 
     def _store_sessions(self) -> None:
         rows: list[tuple[object, ...]] = []
         capabilities: list[tuple[object, ...]] = []
         bound = {"organization_id": self.organization.id, "same_ids": schemas.as_json(list(self.gathered))}
         stored = {key for (key,) in self.connection.execute(FIND_SESSIONS, bound)}
-        for key, (agent_id, session) in self.gathered.items():
+        for key, (named, session) in self.gathered.items():
             if key in stored:
-                self.counts["session", self._update_session(key, agent_id, session)] += 1
+                self.counts["session", self._update_session(key, named, session)] += 1
                 continue
             self.last_id += 1
             created_at = session.created_at or self.now
@@ -135,7 +143,7 @@ class Import:
                 (
                     self.last_id,
                     self.organization.id,
-                    agent_id,
+                    *named,
                     session.id,
                     session.title,
                     session.tags,
@@ -154,10 +162,10 @@ class Import:
         self.connection.executemany(INSERT_SESSION_CAPABILITY, capabilities)
         self.gathered.clear()
 
-    def _update_session(self, key: str, agent_id: int, session: SessionRecord) -> Outcome:
+    def _update_session(self, key: str, named: _Named, session: SessionRecord) -> Outcome:
         stored = self.connection.execute(
             """
-            SELECT id, public_id, agent_id, title, tags, model_id, status, created_at, updated_at, (
+            SELECT id, public_id, harness_id, agent_id, title, tags, model_id, status, created_at, updated_at, (
               SELECT json_group_array(json_array(capability_id, config))
               FROM session_capabilities
               WHERE session_id = sessions.id
@@ -168,11 +176,11 @@ class Import:
             """,
             {"organization_id": self.organization.id, "same_id": key},
         ).fetchone()
-        session_id, old_created_at = stored[0], stored[7]
+        session_id, old_created_at = stored[0], stored[8]
         created_at = session.created_at or old_created_at
         row = {
             "public_id": session.id,
-            "agent_id": agent_id,
+            **named._asdict(),
             "title": session.title,
             "tags": session.tags,
             "model_id": session.model_id,
@@ -186,6 +194,7 @@ class Import:
             """
             UPDATE sessions
             SET public_id = :public_id,
+                harness_id = :harness_id,
                 agent_id = :agent_id,
                 title = :title,
                 tags = :tags,
@@ -198,86 +207,6 @@ class Import:
             {**row, "id": session_id},
         )
         self.connection.execute("DELETE FROM session_capabilities WHERE session_id = :id", {"id": session_id})
-        self._insert_capabilities(INSERT_SESSION_CAPABILITY, session_id, session.capabilities)
+        rows = ((session_id, position, *capability) for position, capability in enumerate(session.capabilities))
+        self.connection.executemany(INSERT_SESSION_CAPABILITY, rows)
         return "changed"
-
-    def _store_agent(self, agent: AgentRecord) -> Outcome:
-        agent_id = self._agent_id(agent.id)
-        if agent_id is None:
-            agent_id = self._insert_agent(agent.id, agent.name)
-            self._insert_capabilities(INSERT_AGENT_CAPABILITY, agent_id, agent.capabilities)
-            return "new"
-        awaited = self.connection.execute("DELETE FROM awaited WHERE agent_id = ?", [agent_id]).rowcount == 1
-        stored = self.connection.execute(
-            """
-            SELECT public_id, name, (
-              SELECT json_group_array(json_array(capability_id, config))
-              FROM agent_capabilities
-              WHERE agent_id = agents.id
-            )
-            FROM agents
-            WHERE id = :id
-            """,
-            {"id": agent_id},
-        ).fetchone()
-        if stored == (agent.id, agent.name, schemas.as_json(agent.capabilities)) and not awaited:
-            return "unchanged"
-        self.connection.execute(
-            """
-            UPDATE agents
-            SET public_id = :public_id,
-                name = :name
-            WHERE id = :id
-            """,
-            {"public_id": agent.id, "name": agent.name, "id": agent_id},
-        )
-        self.connection.execute("DELETE FROM agent_capabilities WHERE agent_id = :id", {"id": agent_id})
-        self._insert_capabilities(INSERT_AGENT_CAPABILITY, agent_id, agent.capabilities)
-        return "new" if awaited else "changed"
-
-    def _agent_of(self, where: str, session: SessionRecord) -> int:
-        """The agent of `session`; one that is not there yet is stored without a name, and awaited."""
-        key = same_id(session.agent_id)
-        if (agent_id := self.agent_ids.get(key)) is not None:
-            return agent_id
-        agent_id = self._agent_id(session.agent_id)
-        if agent_id is None:
-            agent_id = self._insert_agent(session.agent_id, None)
-            fault = f"{where}: agent_id: {session.agent_id} is neither in this import nor in the organization"
-            self.connection.execute(
-                "INSERT INTO awaited (agent_id, fault) VALUES (?, ?)", [agent_id, f"{fault}; import it too"]
-            )
-        if len(self.agent_ids) == MAX_REMEMBERED_AGENTS:
-            self.agent_ids.clear()
-        self.agent_ids[key] = agent_id
-        return agent_id
-
-    def _agent_id(self, public_id: str) -> int | None:
-        row = self.connection.execute(
-            """
-            SELECT id
-            FROM agents
-            WHERE organization_id = :organization_id
-              AND lower(replace(public_id, '-', '')) = :same_id
-            """,
-            {"organization_id": self.organization.id, "same_id": same_id(public_id)},
-        ).fetchone()
-        return row[0] if row else None
-
-    def _insert_agent(self, public_id: str, name: str | None) -> int:
-        inserted = self.connection.execute(
-            """
-            INSERT INTO agents (organization_id, public_id, name)
-            VALUES (:organization_id, :public_id, :name)
-            """,
-            {"organization_id": self.organization.id, "public_id": public_id, "name": name},
-        )
-        return cast(int, inserted.lastrowid)
-
-    def _insert_capabilities(self, sql: str, owner_id: int, capabilities: list[CapabilityReference]) -> None:
-        rows = ((owner_id, position, *capability) for position, capability in enumerate(capabilities))
-        self.connection.executemany(sql, rows)
-
-    def _missing_agents(self) -> list[str]:
-        rows = self.connection.execute("SELECT agent_id, fault FROM awaited ORDER BY agent_id LIMIT 40")
-        return [fault for agent_id, fault in rows if agent_id not in self.refused_agents]

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate, validates_schema
 
 from everruns.errors import InvalidRequest
-from everruns.values import id_pattern, is_id, is_stored_instant, parse_instant
+from everruns.values import BASE_HARNESS, id_pattern, is_id, is_stored_instant, parse_instant, same_id
 
 STATUSES = ("started", "active", "idle")
 CATALOG_STATUSES = ("available", "coming_soon", "retired")
@@ -27,6 +27,7 @@ _DIGITS = re.compile(r"[0-9]+")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SESSION_ID = re.compile(id_pattern("session"))
 _AGENT_ID = re.compile(id_pattern("agent"))
+_HARNESS_ID = re.compile(id_pattern("harness"))
 _TEXT_OR_NULL = (str, type(None))
 _ARRAY_OR_NULL = (list, type(None))
 _KINDS = {
@@ -310,18 +311,34 @@ class _Record(Schema):
         unknown = EXCLUDE
 
 
-class AgentSchema(_Record):
+class _OwnerSchema(_Record):
+    name = Text(load_default=None, allow_none=True, allow_empty=True)
+    capabilities = Many(CapabilityRef())
+
+
+class HarnessSchema(_OwnerSchema):
+    """A harness of an import."""
+
+    id = Text("harness", required=True)
+
+    @validates_schema
+    def _base_has_none(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        if is_base_harness(data["id"]) and data["capabilities"]:
+            fault = "must be empty: the base harness is built in and has none; give a harness of your own another id"
+            raise ValidationError({"capabilities": [fault]})
+
+
+class AgentSchema(_OwnerSchema):
     """An agent of an import."""
 
     id = Text("agent", required=True)
-    name = Text(load_default=None, allow_none=True, allow_empty=True)
-    capabilities = Many(CapabilityRef())
 
 
 class SessionSchema(_Record):
     """A session of an import."""
 
     id = Text("session", required=True)
+    harness_id = Text("harness", load_default=None, allow_none=True)
     agent_id = Text("agent", required=True)
     title = Text(load_default=None, allow_none=True, allow_empty=True)
     tags = Many(Text(allow_empty=True))
@@ -335,12 +352,13 @@ class SessionSchema(_Record):
     updated_at = Instant(load_default=None, allow_none=True)
 
 
+_harness = HarnessSchema()
 _agent = AgentSchema()
 _session = SessionSchema()
 
 
-class AgentRecord(NamedTuple):
-    """An agent of an import, validated."""
+class OwnerRecord(NamedTuple):
+    """A harness or an agent of an import, validated."""
 
     id: str
     name: str | None
@@ -348,9 +366,10 @@ class AgentRecord(NamedTuple):
 
 
 class SessionRecord(NamedTuple):
-    """A session of an import, validated: tags as JSON text, instants as they are stored."""
+    """A session of an import, validated: tags as JSON text, instants as they are stored, None for the base harness."""
 
     id: str
+    harness_id: str | None
     agent_id: str
     title: str | None
     tags: str
@@ -361,20 +380,35 @@ class SessionRecord(NamedTuple):
     updated_at: str | None
 
 
-def agent(record: dict[str, Any]) -> AgentRecord:
+def is_base_harness(public_id: str) -> bool:
+    """Whether this is the public id of the base harness."""
+    return same_id(public_id) == BASE_HARNESS
+
+
+def harness(record: dict[str, Any]) -> OwnerRecord:
+    """Validate a harness of an import; raises `ValidationError`."""
+    return _owner(_harness.load(record))
+
+
+def agent(record: dict[str, Any]) -> OwnerRecord:
     """Validate an agent of an import; raises `ValidationError`."""
-    loaded = _agent.load(record)
-    return AgentRecord(loaded["id"], loaded["name"], loaded["capabilities"] or [])
+    return _owner(_agent.load(record))
+
+
+def _owner(loaded: dict[str, Any]) -> OwnerRecord:
+    return OwnerRecord(loaded["id"], loaded["name"], loaded["capabilities"] or [])
 
 
 def session(record: dict[str, Any]) -> SessionRecord:
     """Validate a session of an import; raises `ValidationError`."""
-    plain = _plain_session(record)
-    if plain is not None:
-        return plain
-    loaded = _session.load(record)
-    capabilities, tags = loaded.pop("capabilities") or [], loaded.pop("tags") or []
-    return SessionRecord(**loaded, capabilities=capabilities, tags=as_json(tags))
+    session = _plain_session(record)
+    if session is None:
+        loaded = _session.load(record)
+        capabilities, tags = loaded.pop("capabilities") or [], loaded.pop("tags") or []
+        session = SessionRecord(**loaded, capabilities=capabilities, tags=as_json(tags))
+    if session.harness_id and is_base_harness(session.harness_id):
+        return session._replace(harness_id=None)
+    return session
 
 
 def _plain_session(record: dict[str, Any]) -> SessionRecord | None:
@@ -382,9 +416,11 @@ def _plain_session(record: dict[str, Any]) -> SessionRecord | None:
     get = record.get
     title, model_id, tags, capabilities = get("title"), get("model_id"), get("tags"), get("capabilities")
     status, created_at, updated_at = get("status", "started"), get("created_at"), get("updated_at")
+    harness_id = get("harness_id")
     try:
         if (
             _SESSION_ID.fullmatch(record["id"])
+            and (harness_id is None or _HARNESS_ID.fullmatch(harness_id))
             and _AGENT_ID.fullmatch(record["agent_id"])
             and type(title) in _TEXT_OR_NULL
             and type(model_id) in _TEXT_OR_NULL
@@ -397,6 +433,7 @@ def _plain_session(record: dict[str, Any]) -> SessionRecord | None:
         ):
             return SessionRecord(
                 record["id"],
+                harness_id,
                 record["agent_id"],
                 title,
                 as_json(tags) if tags else "[]",

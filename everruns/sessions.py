@@ -7,7 +7,7 @@ from typing import NamedTuple
 from everruns import spans
 from everruns.auth import Organization
 from everruns.schemas import SessionsQuery
-from everruns.values import same_id
+from everruns.values import BASE_HARNESS, same_id
 
 FIND_AGENT = """
 SELECT id
@@ -49,46 +49,59 @@ ORDER BY created_at DESC, id DESC
 LIMIT :limit OFFSET :offset
 """
 
-# A session's active capabilities are its agent's and its own and all that these need, as far as each is in the
-# catalog and available; UNION, unlike UNION ALL, ends the walk at a cycle. An agent's are found once for the page.
+# A session's active capabilities are its harness's, its agent's and its own and all that these need, as far as each is
+# in the catalog and available; UNION, unlike UNION ALL, ends the walk at a cycle. Those of a harness and of an agent
+# are found once for the page.
 SESSIONS_AS_JSON = """
 WITH RECURSIVE
 page (id) AS MATERIALIZED (
   SELECT value
   FROM json_each(:ids)
 ),
+page_harnesses (id) AS MATERIALIZED (
+  SELECT DISTINCT sessions.harness_id
+  FROM page
+  JOIN sessions ON sessions.id = page.id
+),
 page_agents (id) AS MATERIALIZED (
   SELECT DISTINCT sessions.agent_id
   FROM page
   JOIN sessions ON sessions.id = page.id
 ),
-active (agent_id, session_id, capability_id) AS (
-  SELECT page_agents.id, NULL, capabilities.id
+active (harness_id, agent_id, session_id, capability_id) AS (
+  SELECT page_harnesses.id, NULL, NULL, capabilities.id
+  FROM page_harnesses
+  JOIN harness_capabilities ON harness_capabilities.harness_id = page_harnesses.id
+  JOIN capabilities ON capabilities.id = harness_capabilities.capability_id
+  WHERE capabilities.status = 'available'
+  UNION
+  SELECT NULL, page_agents.id, NULL, capabilities.id
   FROM page_agents
   JOIN agent_capabilities ON agent_capabilities.agent_id = page_agents.id
   JOIN capabilities ON capabilities.id = agent_capabilities.capability_id
   WHERE capabilities.status = 'available'
   UNION
-  SELECT NULL, page.id, capabilities.id
+  SELECT NULL, NULL, page.id, capabilities.id
   FROM page
   JOIN session_capabilities ON session_capabilities.session_id = page.id
   JOIN capabilities ON capabilities.id = session_capabilities.capability_id
   WHERE capabilities.status = 'available'
   UNION
-  SELECT active.agent_id, active.session_id, capabilities.id
+  SELECT active.harness_id, active.agent_id, active.session_id, capabilities.id
   FROM active
   JOIN capability_dependencies ON capability_dependencies.capability_id = active.capability_id
   JOIN capabilities ON capabilities.id = capability_dependencies.dependency_id
   WHERE capabilities.status = 'available'
 ),
-contributed (agent_id, session_id, feature) AS MATERIALIZED (
-  SELECT active.agent_id, active.session_id, capability_features.feature
+contributed (harness_id, agent_id, session_id, feature) AS MATERIALIZED (
+  SELECT active.harness_id, active.agent_id, active.session_id, capability_features.feature
   FROM active
   CROSS JOIN capability_features ON capability_features.capability_id = active.capability_id
 )
 SELECT sessions.id, json_object(
   'id', sessions.public_id,
   'organization_id', organizations.public_id,
+  'harness_id', coalesce(harnesses.public_id, :base_harness),
   'agent_id', agents.public_id,
   'title', sessions.title,
   'tags', json(sessions.tags),
@@ -113,7 +126,8 @@ SELECT sessions.id, json_object(
     FROM (
       SELECT DISTINCT feature
       FROM contributed
-      WHERE agent_id = sessions.agent_id
+      WHERE harness_id = sessions.harness_id
+         OR agent_id = sessions.agent_id
          OR session_id = sessions.id
       ORDER BY feature
     )
@@ -124,6 +138,7 @@ SELECT sessions.id, json_object(
 FROM page
 JOIN sessions ON sessions.id = page.id
 JOIN organizations ON organizations.id = sessions.organization_id
+LEFT JOIN harnesses ON harnesses.id = sessions.harness_id
 JOIN agents ON agents.id = sessions.agent_id
 """
 
@@ -152,7 +167,8 @@ def list_sessions(connection: sqlite3.Connection, organization: Organization, qu
     rows = _page(connection, scope, newer + query.offset, min(query.limit, total - query.offset))
     newest = rows[:1] if query.offset == 0 else _page(connection, scope, newer, min(1, total))
     ids = [session_id for _, session_id in rows]
-    rendered = dict(connection.execute(SESSIONS_AS_JSON, {"ids": json.dumps(ids)}).fetchall())
+    bound = {"ids": json.dumps(ids), "base_harness": BASE_HARNESS}
+    rendered = dict(connection.execute(SESSIONS_AS_JSON, bound).fetchall())
     sessions = ",".join(rendered[session_id] for session_id in ids if session_id in rendered)
     return Page(f"[{sessions}]", total, newest[0][0] if newest else None)
 

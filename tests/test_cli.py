@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import everruns
+from everruns import db
 from tests.conftest import World, agent, session
 from tests.test_import import EVERRUNS, without_override
 
@@ -58,13 +59,13 @@ def foreign(path: Path) -> None:
 
 def newer(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript("PRAGMA application_id = 1163285075; PRAGMA user_version = 4; CREATE TABLE t (x)")
+        connection.executescript("PRAGMA application_id = 1163285075; PRAGMA user_version = 99; CREATE TABLE t (x)")
 
 
 UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a text file": (lambda path: path.write_text("hello, I am a letter\n" * 99), "file is not a database"),
     "a database of another program": (foreign, "is not a database of Everruns Sessions"),
-    "a newer schema": (newer, "has schema version 4, not 3: upgrade Everruns Sessions"),
+    "a newer schema": (newer, f"has schema version 99, not {db.SCHEMA_VERSION}: upgrade Everruns Sessions"),
     "a folder": (lambda path: path.mkdir(), "is a folder; name a file"),
 }
 

@@ -6,11 +6,13 @@ from urllib.parse import quote
 import pytest
 from werkzeug.datastructures import Headers
 
+from everruns.values import BASE_HARNESS
 from tests.conftest import AGENT, World, agent, session
 
 KEYS = [
     "id",
     "organization_id",
+    "harness_id",
     "agent_id",
     "title",
     "tags",
@@ -62,6 +64,7 @@ def test_a_session_has_every_key_in_order(world: World, key: str) -> None:
     assert found == {
         "id": "session_01234567-89AB",
         "organization_id": "org_00000000000000000000000000000001",
+        "harness_id": BASE_HARNESS,
         "agent_id": AGENT,
         "title": "T \u0000 ' \" \\ 查 🚀",
         "tags": ["b", "a", "b"],

@@ -35,7 +35,7 @@ def features(world: World, key: str) -> dict[str, list[str]]:
     return {item["id"]: item["features"] for item in data}
 
 
-def test_every_capability_of_the_catalog_on_a_session_and_on_an_agent(world: World) -> None:
+def test_every_capability_of_the_catalog_on_a_session_an_agent_and_a_harness(world: World) -> None:
     org, key = world.organization()
     refs = list(CATALOG)
     world.load(org, agent(), *(session(n, capabilities=[ref]) for n, ref in enumerate(refs)))
@@ -44,6 +44,9 @@ def test_every_capability_of_the_catalog_on_a_session_and_on_an_agent(world: Wor
     assert found == {f"session_{n}": expected([ref]) for n, ref in enumerate(refs)}
     agents = (agent(f"agent_{n}", capabilities=[ref]) for n, ref in enumerate(refs))
     world.load(org, *agents, *(session(n, agent_id=f"agent_{n}") for n in range(91)))
+    assert features(world, key) == found
+    harnesses = ({"id": f"harness_{n}", "capabilities": [ref]} for n, ref in enumerate(refs))
+    world.load(org, *harnesses, *(session(n, harness_id=f"harness_{n}") for n in range(91)))
     assert features(world, key) == found
 
 
@@ -54,6 +57,23 @@ def test_the_examples_of_the_design(world: World) -> None:
     assert features(world, key) == {
         "session_s": ["file_system"],
         "session_b": ["key_value", "leased_resources", "secrets"],
+    }
+
+
+def test_harness_agent_and_session_together_each_with_its_own_sessions_alone(world: World) -> None:
+    org, key = world.organization()
+    harnesses = [{"id": "harness_1", "capabilities": ["skills"]}, {"id": "harness_2", "capabilities": ["a2ui"]}]
+    agents = [agent("agent_1", capabilities=["browserless"]), agent("agent_2")]
+    pairs = [(h, a) for h in ("harness_1", "harness_2", None) for a in ("agent_1", "agent_2")]
+    sessions = [
+        session(n, harness_id=h, agent_id=a, capabilities=["openui"] if n % 4 == 0 else [])
+        for n, (h, a) in enumerate(pairs)
+    ]
+    world.load(org, *harnesses, *agents, *sessions)
+    has = {"harness_1": ["skills"], "harness_2": ["a2ui"], None: [], "agent_1": ["browserless"], "agent_2": []}
+    assert features(world, key) == {
+        f"session_{n}": expected([*has[h], *has[a], *(["openui"] if n % 4 == 0 else [])])
+        for n, (h, a) in enumerate(pairs)
     }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from everruns import reader
+from everruns.values import BASE_HARNESS
 from tests.conftest import AGENT, World, agent, session
 
 EVERRUNS = [sys.executable, "-c", "from everruns.cli import main; main()"]
@@ -65,12 +66,11 @@ def test_the_sample_imports_lists_filters_and_exports(world: World) -> None:
 @pytest.mark.parametrize("target", ["same database", "other organization"])
 def test_export_import_export_is_the_identity(world: World, org: str, target: str) -> None:
     world.everruns("import", "--org", org, str(SAMPLE))
-    world.load(
-        org, session("twin-b", agent_id="agent_019c60b1e40c7000b1f7c2a86de0394f", title=""), agent("agent_x", name=None)
-    )
+    of_harness = {"agent_id": "agent_019c60b1e40c7000b1f7c2a86de0394f", "harness_id": "harness_h"}
+    world.load(org, session("twin-b", title="", **of_harness), agent("agent_x", name=None), {"id": "harness_h"})
     exported = world.everruns("export", "--org", org).stdout
     kinds = [json.loads(line)["id"].split("_")[0] for line in exported.splitlines()]
-    assert kinds == ["agent"] * 4 + ["session"] * 41
+    assert kinds == ["harness"] + ["agent"] * 4 + ["session"] * 41
     copy = org if target == "same database" else world.organization()[0]
     ran = world.everruns("import", "--org", copy, "-", stdin=exported)
     assert ("4 unchanged" if copy == org else "4 new") in ran.stderr
@@ -178,9 +178,21 @@ BAD: list[tuple[Any, str]] = [
     ("[" * 100_000, "is nested too deeply"),
     ("{}", "id: is missing"),
     ('{"id": 5}', "id: must be a string, not a number"),
-    ('{"id": "model_1"}', "id: must begin with agent_ or session_, which tells what the object is, not 'model_1'"),
+    (
+        '{"id": "model_1"}',
+        "id: must begin with harness_, agent_ or session_, which tells what the object is, not 'model_1'",
+    ),
     ({"id": "agent_"}, "id: must be agent_ and then 1 to 64 of 0-9 A-Z a-z -, not 'agent_'"),
     ({"id": "agent_1", "name": 5}, "name: must be a string or null, not a number"),
+    ({"id": "harness_"}, "id: must be harness_ and then 1 to 64 of 0-9 A-Z a-z -, not 'harness_'"),
+    ({"id": "harness_1", "name": 5}, "name: must be a string or null, not a number"),
+    (
+        {"id": BASE_HARNESS, "capabilities": ["a"]},
+        "capabilities: must be empty: the base harness is built in and has none",
+    ),
+    ({"id": BASE_HARNESS, "name": 5}, "name: must be a string or null, not a number"),
+    (session(1, harness_id=5), "harness_id: must be a string or null, not a number"),
+    (session(1, harness_id="generic"), "harness_id: must be harness_ and then 1 to 64 of 0-9 A-Z a-z -, not 'generic'"),
     (session("a b"), "id: must be session_ and then 1 to 64 of 0-9 A-Z a-z -, not 'session_a b'"),
     ({"id": "session_1"}, "agent_id: is missing"),
     (session(1, agent_id=None), "agent_id: must be a string, not null"),
@@ -250,10 +262,43 @@ def test_twenty_faults_are_told_at_once(world: World, org: str) -> None:
 
 
 def test_a_fault_of_an_agent_is_not_told_again_as_a_missing_agent(world: World, org: str) -> None:
-    for records in ([agent(name=5), session(1)], [session(1), agent(name=5)]):
+    harness, of_harness = {"id": "harness_1", "name": 5}, session(1, harness_id="harness_1")
+    for records in ([agent(name=5), session(1)], [session(1), agent(name=5)], [agent(), of_harness, harness]):
         ran = world.load(org, *records, status=1)
         assert "name: must be a string or null" in ran.stderr
-        assert "agent_id" not in ran.stderr
+        assert "_id" not in ran.stderr
+
+
+def test_a_harness_is_imported_like_an_agent_in_any_order(world: World) -> None:
+    org, key = world.organization()
+    harness = {"id": "harness_01-A", "name": "generic", "capabilities": ["skills"]}
+    ran = world.load(org, session(1, harness_id="harness_01a"), session(2), agent(), harness)
+    assert ran.stderr.startswith("harnesses: 1 new, 0 changed, 0 unchanged; agents: 1 new")
+    data = world.json(key)["data"]
+    assert [item["harness_id"] for item in data] == [BASE_HARNESS, "harness_01-A"]
+    assert [item["features"] for item in data] == [[], ["file_system"]]
+    ran = world.load(org, {**harness, "capabilities": ["openui"]}, session(1, harness_id="harness_01A"))
+    assert ran.stderr.startswith("harnesses: 0 new, 1 changed, 0 unchanged; agents: 0 new, 0 changed, 0 unchanged; ")
+    assert ran.stderr.endswith("sessions: 0 new, 0 changed, 1 unchanged\n")
+    assert world.json(key)["data"][1]["features"] == ["openui"]
+    world.load(org, session(1))
+    assert world.json(key)["data"][1]["harness_id"] == BASE_HARNESS
+
+
+@pytest.mark.parametrize("named", [BASE_HARNESS, "harness_01933B5A-0000-7000-8000-000000000601", None])
+def test_the_base_harness_is_there_without_being_imported(world: World, org: str, named: str | None) -> None:
+    assert "1 new" in world.load(org, agent(), session(1, harness_id=named)).stderr
+    assert "sessions: 0 new, 0 changed, 1 unchanged" in world.load(org, session(1)).stderr
+    ran = world.load(org, {"id": BASE_HARNESS, "name": "Base", "capabilities": []})
+    assert ran.stderr.startswith("harnesses: 0 new, 0 changed, 1 unchanged; ")
+
+
+def test_a_harness_that_is_found_nowhere_is_a_fault(world: World, org: str) -> None:
+    other, _ = world.organization()
+    world.load(other, {"id": "harness_1"})
+    ran = world.load(org, agent(), session(1, harness_id="harness_1"), status=1)
+    fault = "-:2: harness_id: harness_1 is neither in this import nor in the organization; import it too"
+    assert fault in ran.stderr
 
 
 def test_an_agent_of_another_organization_is_as_unknown_as_any(world: World, org: str) -> None:

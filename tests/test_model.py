@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from everruns.values import BASE_HARNESS
 from tests.conftest import World
 from tests.test_features import expected
 
@@ -37,6 +38,7 @@ AGENT = st.fixed_dictionaries({"tail": TAILS, "capabilities": st.lists(CAPABILIT
 SESSION = st.fixed_dictionaries(
     {
         "tail": TAILS,
+        "harness": st.integers(0, 99),
         "agent": st.integers(0, 99),
         "title": st.none() | TEXT,
         "tags": st.lists(TEXT, max_size=3),
@@ -47,7 +49,9 @@ SESSION = st.fixed_dictionaries(
         "updated_at": INSTANTS,
     }
 )
-ORGANIZATION = st.tuples(st.lists(AGENT, min_size=1, max_size=4), st.lists(SESSION, max_size=12))
+ORGANIZATION = st.tuples(
+    st.lists(AGENT, max_size=3), st.lists(AGENT, min_size=1, max_size=4), st.lists(SESSION, max_size=12)
+)
 ASKED = st.fixed_dictionaries(
     {},
     optional={
@@ -72,8 +76,9 @@ def before(asked: dict[str, Any]) -> str:
     return BOUNDS.get(asked.get("created_before", ""), "9999-12-31T23:59:59.999999Z")
 
 
-def model(org: str, agents: list[Any], sessions: list[Any], asked: dict[str, Any]) -> dict[str, Any]:
-    known = {same(item["id"]): item for item in agents}
+def model(org: str, owners: list[Any], sessions: list[Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """The answer: `owners` are the harnesses and agents."""
+    known = {BASE_HARNESS: {"id": BASE_HARNESS, "capabilities": []}} | {same(item["id"]): item for item in owners}
     stored: dict[str, Any] = {}
     for item in sessions:
         stored[same(item["id"])] = item  # an id again keeps its place and changes its content
@@ -84,21 +89,30 @@ def model(org: str, agents: list[Any], sessions: list[Any], asked: dict[str, Any
     offset, limit = asked.get("offset", 0), asked.get("limit", 20)
     data = []
     for item in found[offset : offset + limit]:
-        owner = known[same(item["agent_id"])]
-        refs = [capability["ref"] for capability in item["capabilities"] + owner["capabilities"]]
+        owner, harness = known[same(item["agent_id"])], known[same(item["harness_id"] or BASE_HARNESS)]
+        capabilities = item["capabilities"] + owner["capabilities"] + harness["capabilities"]
+        refs = [capability["ref"] for capability in capabilities]
+        names = {"organization_id": org, "harness_id": harness["id"], "agent_id": owner["id"]}
         times = {key: STORED[item[key]] for key in ("created_at", "updated_at")}
-        data.append(item | times | {"organization_id": org, "agent_id": owner["id"], "features": expected(refs)})
+        data.append(item | times | names | {"features": expected(refs)})
     return {"data": data, "total": len(found), "offset": offset, "limit": limit}
 
 
-def records(organization: tuple[list[Any], list[Any]]) -> tuple[list[Any], list[Any]]:
-    agents = [{"id": f"agent_{item['tail']}", "capabilities": item["capabilities"]} for item in organization[0]]
+def records(organization: tuple[list[Any], list[Any], list[Any]]) -> tuple[list[Any], list[Any]]:
+    harnesses, agents = (
+        [{"id": f"{kind}_{item['tail']}", "capabilities": item["capabilities"]} for item in organization[place]]
+        for place, kind in enumerate(("harness", "agent"))
+    )
+    harness_ids = [BASE_HARNESS, None, *(item["id"] for item in harnesses)]
     sessions = []
-    for item in organization[1]:
-        rest = {key: value for key, value in item.items() if key not in ("tail", "agent")}
-        owner = agents[item["agent"] % len(agents)]["id"]
-        sessions.append({"id": f"session_{item['tail']}", "agent_id": owner} | rest)
-    return agents, sessions
+    for item in organization[2]:
+        rest = {key: value for key, value in item.items() if key not in ("tail", "harness", "agent")}
+        named = {
+            "harness_id": harness_ids[item["harness"] % len(harness_ids)],
+            "agent_id": agents[item["agent"] % len(agents)]["id"],
+        }
+        sessions.append({"id": f"session_{item['tail']}"} | named | rest)
+    return harnesses + agents, sessions
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -110,14 +124,14 @@ def test_the_answer_is_that_of_the_model(organizations: list[Any], asked: list[d
         loaded = []
         for organization in organizations:
             org, key = world.organization()
-            agents, sessions = records(organization)
-            world.load(org, *sessions, *agents)  # sessions first: their agents come later in the same import
-            loaded.append((org, key, agents, sessions))
-        for org, key, agents, sessions in loaded:
+            owners, sessions = records(organization)
+            world.load(org, *sessions, *owners)  # sessions first: their owners come later in the same import
+            loaded.append((org, key, owners, sessions))
+        for org, key, owners, sessions in loaded:
             for arguments in [{}, *asked]:
                 response = world.get(key, f"/v1/sessions?{urlencode(arguments)}")
                 assert response.status_code == 200
-                assert json.loads(response.data) == model(org, agents, sessions, arguments)
+                assert json.loads(response.data) == model(org, owners, sessions, arguments)
             exported = world.everruns("export", "--org", org).stdout
             copy, _ = world.organization()
             world.everruns("import", "--org", copy, "-", stdin=exported)

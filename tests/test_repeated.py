@@ -16,7 +16,9 @@ ORG = "org_00000000000000000000000000000001"
 @pytest.fixture
 def key(world: World) -> str:
     _, key = world.organization(ORG)
-    world.load(ORG, agent(capabilities=["skills"]), *(session(n, capabilities=["openui"]) for n in range(3)))
+    harness = {"id": "harness_1", "capabilities": ["a2ui"]}
+    sessions = (session(n, harness_id="harness_1", capabilities=["openui"]) for n in range(3))
+    world.load(ORG, harness, agent(capabilities=["skills"]), *sessions)
     return key
 
 
@@ -84,6 +86,11 @@ CHANGES: list[str] = [
     "UPDATE agent_capabilities SET capability_id = 'browserless'",
     "DELETE FROM agent_capabilities",
     "UPDATE agents SET public_id = 'agent_renamed'",
+    "UPDATE sessions SET harness_id = NULL WHERE id = 1",
+    "INSERT INTO harness_capabilities VALUES (1, 7, 'browserless', NULL)",
+    "UPDATE harness_capabilities SET capability_id = 'browserless'",
+    "DELETE FROM harness_capabilities",
+    "UPDATE harnesses SET public_id = 'harness_renamed'",
     "UPDATE organizations SET public_id = 'org_renamed'",
     "UPDATE capabilities SET status = 'retired' WHERE id = 'openui'",
     "DELETE FROM capabilities WHERE id = 'openui'",
@@ -126,7 +133,7 @@ def test_a_command_that_changes_the_answer_changes_the_etag(world: World, key: s
 
 def test_what_changes_nothing_keeps_the_etag(world: World, key: str) -> None:
     etag = world.get(key).headers["ETag"]
-    world.load(ORG, agent(capabilities=["skills"]), session(1, capabilities=["openui"]))
+    world.load(ORG, agent(capabilities=["skills"]), session(1, harness_id="harness_1", capabilities=["openui"]))
     other, _ = world.organization()
     world.load(other, agent(), session(1))
     world.everruns("create-key", ORG)

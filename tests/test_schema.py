@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 
 from everruns import db
+from everruns.values import BASE_HARNESS
 from tests.conftest import World
 
 ROWS: dict[str, dict[str, object]] = {
@@ -19,9 +20,11 @@ ROWS: dict[str, dict[str, object]] = {
         "expires_at": None,
         "revoked_at": None,
     },
+    "harnesses": {"organization_id": 1, "public_id": "harness_9", "name": None},
     "agents": {"organization_id": 1, "public_id": "agent_9", "name": None},
     "sessions": {
         "organization_id": 1,
+        "harness_id": 1,
         "agent_id": 1,
         "public_id": "session_9",
         "title": None,
@@ -31,6 +34,7 @@ ROWS: dict[str, dict[str, object]] = {
         "created_at": "2026-02-27T23:59:59.999999Z",
         "updated_at": "2026-02-27T23:59:59.999999Z",
     },
+    "harness_capabilities": {"harness_id": 1, "position": 0, "capability_id": "skills", "config": None},
     "agent_capabilities": {"agent_id": 1, "position": 0, "capability_id": "skills", "config": None},
     "session_capabilities": {"session_id": 1, "position": 0, "capability_id": "skills", "config": None},
     "capabilities": {"id": "new", "name": "New", "category": None, "status": "available"},
@@ -78,9 +82,13 @@ BAD: list[tuple[str, str, list[object]]] = [
     ("api_keys", "created_at", INSTANTS),
     ("api_keys", "expires_at", INSTANTS[1:]),
     ("api_keys", "revoked_at", INSTANTS[1:]),
+    ("harnesses", "organization_id", [None, 99]),
+    ("harnesses", "public_id", [*ids("harness"), "harness_A1", "harness_a-1"]),
+    ("harnesses", "public_id", [BASE_HARNESS, "harness_01933B5A-0000-7000-8000-000000000601"]),
     ("agents", "organization_id", [None, 99]),
     ("agents", "public_id", [*ids("agent"), "agent_A1", "agent_a-1"]),
     ("sessions", "organization_id", [None, 2, 99]),
+    ("sessions", "harness_id", [2, 99, "x"]),
     ("sessions", "agent_id", [None, 2, 99]),
     ("sessions", "public_id", [*ids("session"), "session_A1", "session_a-1"]),
     ("sessions", "title", [b"x"]),
@@ -89,6 +97,10 @@ BAD: list[tuple[str, str, list[object]]] = [
     ("sessions", "status", [None, "", "Idle", "done"]),
     ("sessions", "created_at", INSTANTS),
     ("sessions", "updated_at", INSTANTS),
+    ("harness_capabilities", "harness_id", [None, 99]),
+    ("harness_capabilities", "position", [None, -1, "x"]),
+    ("harness_capabilities", "capability_id", [None, ""]),
+    ("harness_capabilities", "config", ["", "[]", "1", "{", "null"]),
     ("agent_capabilities", "agent_id", [None, 99]),
     ("agent_capabilities", "position", [None, -1, "x"]),
     ("agent_capabilities", "capability_id", [None, ""]),
@@ -114,6 +126,7 @@ def connection(world: World) -> sqlite3.Connection:
         """
         PRAGMA foreign_keys = ON;
         INSERT INTO organizations (id, public_id, name) VALUES (1, 'org_1', 'one'), (2, 'org_2', 'two');
+        INSERT INTO harnesses VALUES (1, 1, 'harness_a1', 'h'), (2, 2, 'harness_a1', 'h');
         INSERT INTO agents VALUES (1, 1, 'agent_a1', 'a'), (2, 2, 'agent_a1', 'a');
         INSERT INTO sessions (id, organization_id, agent_id, public_id, created_at, updated_at)
         VALUES (1, 1, 1, 'session_a1', '2026-02-27T13:13:53.000000Z', '2026-02-27T13:13:53.000000Z');
@@ -148,10 +161,22 @@ def test_a_good_row_cannot_turn_bad(connection: sqlite3.Connection, table: str, 
         connection.execute("DELETE FROM capabilities WHERE id <> 'skills'")
     else:
         insert(connection, table, ROWS[table])
-    key = {name: stored for name, stored in ROWS[table].items() if name in ("public_id", "sha256", "agent_id")}
+    key = {
+        name: stored
+        for name, stored in ROWS[table].items()
+        if name in ("public_id", "sha256", "harness_id", "agent_id")
+    }
     where = " AND ".join(f"{name} = ?" for name in key) or "TRUE"
     with pytest.raises(sqlite3.Error):
         connection.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", [value, *key.values()])
+
+
+def test_a_session_cannot_follow_its_harness_to_another_organization(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE sessions SET harness_id = 1")
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute("UPDATE harnesses SET organization_id = 2, public_id = 'harness_other' WHERE id = 1")
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute("DELETE FROM harnesses WHERE id = 1")
 
 
 def test_a_session_cannot_follow_its_agent_to_another_organization(connection: sqlite3.Connection) -> None:

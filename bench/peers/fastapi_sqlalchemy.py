@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from bench.peers import models
+from everruns.values import BASE_HARNESS
 
 app = FastAPI()
 
@@ -24,6 +25,7 @@ class SessionOut(BaseModel):
 
     id: str
     organization_id: str
+    harness_id: str
     agent_id: str
     title: str | None
     tags: list[str]
@@ -75,6 +77,7 @@ def list_sessions(
         SessionOut(
             id=item.public_id,
             organization_id=organization.public_id,
+            harness_id=item.harness.public_id if item.harness else BASE_HARNESS,
             agent_id=item.agent.public_id,
             title=item.title,
             tags=item.tags,

@@ -4,6 +4,7 @@ from flask import Flask, abort, request
 from flask.json.provider import DefaultJSONProvider
 
 from bench.peers import models
+from everruns.values import BASE_HARNESS
 
 MAX_OFFSET = 2147483647
 
@@ -30,6 +31,7 @@ def list_sessions() -> dict[str, object]:
             {
                 "id": item.public_id,
                 "organization_id": organization.public_id,
+                "harness_id": item.harness.public_id if item.harness else BASE_HARNESS,
                 "agent_id": item.agent.public_id,
                 "title": item.title,
                 "tags": item.tags,

@@ -58,6 +58,15 @@ class AgentCapability(Base):
     capability_id: Mapped[str]
 
 
+class HarnessCapability(Base):
+    """What a harness can do."""
+
+    __tablename__ = "harness_capabilities"
+    harness_id: Mapped[int] = mapped_column(ForeignKey("harnesses.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    capability_id: Mapped[str]
+
+
 class SessionCapability(Base):
     """What a session can do besides."""
 
@@ -66,6 +75,16 @@ class SessionCapability(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     capability_id: Mapped[str]
     config: Mapped[dict[str, object] | None] = mapped_column(JSON)
+
+
+class Harness(Base):
+    """A harness."""
+
+    __tablename__ = "harnesses"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    organization_id: Mapped[int] = mapped_column(ForeignKey("organizations.id"))
+    public_id: Mapped[str]
+    capabilities: Mapped[list[HarnessCapability]] = relationship(order_by=HarnessCapability.position)
 
 
 class Agent(Base):
@@ -84,6 +103,7 @@ class AgentSession(Base):
     __tablename__ = "sessions"
     id: Mapped[int] = mapped_column(primary_key=True)
     organization_id: Mapped[int] = mapped_column(ForeignKey("organizations.id"))
+    harness_id: Mapped[int | None] = mapped_column(ForeignKey("harnesses.id"))
     agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
     public_id: Mapped[str]
     title: Mapped[str | None]
@@ -92,6 +112,7 @@ class AgentSession(Base):
     status: Mapped[str]
     created_at: Mapped[str]
     updated_at: Mapped[str]
+    harness: Mapped[Harness | None] = relationship()
     agent: Mapped[Agent] = relationship()
     capabilities: Mapped[list[SessionCapability]] = relationship(order_by=SessionCapability.position)
 
@@ -121,8 +142,12 @@ FEATURES = load_features()
 
 
 def features_of(item: AgentSession) -> list[str]:
-    """The features of the agent's and of the session's own capabilities."""
-    capabilities: list[AgentCapability | SessionCapability] = [*item.agent.capabilities, *item.capabilities]
+    """The features of the harness's, the agent's and the session's own capabilities."""
+    capabilities: list[HarnessCapability | AgentCapability | SessionCapability] = [
+        *(item.harness.capabilities if item.harness else []),
+        *item.agent.capabilities,
+        *item.capabilities,
+    ]
     return sorted(set[str]().union(*(FEATURES.get(each.capability_id, ()) for each in capabilities)))
 
 
@@ -164,6 +189,7 @@ def find_page(
         select(AgentSession)
         .where(AgentSession.id.in_(ids))
         .options(
+            joinedload(AgentSession.harness).selectinload(Harness.capabilities),
             joinedload(AgentSession.agent, innerjoin=True).selectinload(Agent.capabilities),
             selectinload(AgentSession.capabilities),
         )
