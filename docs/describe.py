@@ -114,8 +114,8 @@ class SessionSchema(Schema):
         fields.String(),
         required=True,
         metadata={
-            "description": "What all active capabilities contribute: the harness's, the agent's, the session's, and all that "
-            "these need. Computed when asked, sorted.",
+            "description": "What all active capabilities contribute: the harness's, the agent's, the session's, "
+            "and all that these need. Computed when asked, sorted.",
             "uniqueItems": True,
         },
     )
@@ -202,7 +202,7 @@ def _rule(_: Any, field: fields.Field[Any], **kwargs: Any) -> Json:
     if isinstance(field, schemas.Bound):
         return {"type": "string", "format": "date-time"}
     if isinstance(field, schemas.Day):
-        return {"type": "string", "format": "date"}
+        return {"type": "string", "format": "date", "pattern": "^(000[2-9]|00[1-9]|0[1-9]|[1-9])[0-9-]+$"}  # year 2 on
     return {}
 
 
@@ -315,7 +315,9 @@ _ERRORS: list[tuple[str, errors.ApiError]] = [
     ),
     (
         "A header is longer than 8,190 bytes, or there are more than 100.",
-        errors.ApiError(431, "request_header_fields_too_large", "Error parsing headers"),
+        errors.ApiError(
+            431, "request_header_fields_too_large", "Error parsing headers: 'limit request headers fields size'"
+        ),
     ),
     ("A fault of the service; it is logged under the `request_id`.", errors.InternalError()),
     ("The database is missing, locked, damaged or of another version.", errors.Unavailable()),
