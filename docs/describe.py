@@ -1,7 +1,7 @@
 """Writes the description of the API from the code: docs/openapi.json (OpenAPI 3.1) and docs/llms.txt.
 
 `make describe` runs it. Arguments come from the schemas that validate them, errors from the classes that raise them.
-Answers are made by SQL, so what they look like is written here, once; the tests compare it with the running service.
+What is answered is written in docs/answers.py, and here as examples; the tests compare both with the running service.
 """
 
 import json
@@ -11,12 +11,12 @@ from typing import Any, cast
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields
 
 import everruns
-from docs import llms
+from docs import answers, llms
 from everruns import errors, schemas
-from everruns.values import BASE_HARNESS, STORED_INSTANT, id_pattern
+from everruns.values import BASE_HARNESS, id_pattern
 
 VERSION = "3.1.0"
 FOLDER = Path(__file__).parent
@@ -63,131 +63,6 @@ ACTIVITY = {
     "days": 2,
     "until": "2026-02-27",
 }
-
-
-# --- what is answered ------------------------------------------------------------------------------------------
-
-
-def _id(prefix: str, description: str) -> fields.String:
-    rule = validate.Regexp(f"^{id_pattern(prefix)}$")
-    return fields.String(required=True, validate=rule, metadata={"description": description})
-
-
-def _instant(description: str) -> fields.String:
-    rule = validate.Regexp(f"^{STORED_INSTANT.pattern}$")
-    return fields.String(required=True, validate=rule, metadata={"description": description, "format": "date-time"})
-
-
-def _number(least: int, most: int | None, description: str) -> fields.Integer:
-    rule = validate.Range(least, most)
-    return fields.Integer(required=True, strict=True, validate=rule, metadata={"description": description})
-
-
-def _text(description: str, **more: Any) -> fields.String:
-    return fields.String(required=True, metadata={"description": description}, **more)
-
-
-class CapabilityRefSchema(Schema):
-    """A capability of a session, as it was given."""
-
-    ref = _text("The capability's id.", validate=validate.Length(min=1))
-    config = fields.Dict(metadata={"description": "There only where one was given."})
-
-
-class SessionSchema(Schema):
-    """A session: every key is always there."""
-
-    id = _id("session", "The session's id, as it was stored.")
-    organization_id = _id("org", "The organization of the key.")
-    harness_id = _id("harness", "The session's harness; the base harness where it names none.")
-    agent_id = _id("agent", "The agent assigned to the session.")
-    title = _text("The title.", allow_none=True)
-    tags = fields.List(fields.String(), required=True, metadata={"description": "In the order given."})
-    model_id = _text("The model, where the session overrides its agent's.", allow_none=True)
-    capabilities = fields.List(
-        fields.Nested(CapabilityRefSchema),
-        required=True,
-        metadata={"description": "The session's own, besides its harness's and its agent's, in the order given."},
-    )
-    status = _text("What the session is doing.", validate=validate.OneOf(schemas.STATUSES))
-    features = fields.List(
-        fields.String(),
-        required=True,
-        metadata={
-            "description": "What all active capabilities contribute: the harness's, the agent's, the session's, "
-            "and all that these need. Computed when asked, sorted.",
-            "uniqueItems": True,
-        },
-    )
-    created_at = _instant("When it was created, in UTC.")
-    updated_at = _instant("When it was last updated, in UTC.")
-
-
-class SessionsPageSchema(Schema):
-    """A page of sessions."""
-
-    data = fields.List(
-        fields.Nested(SessionSchema),
-        required=True,
-        metadata={"description": "By `created_at`, newest first; of the same instant, the last stored first."},
-    )
-    total = _number(0, None, "How many sessions match, on all pages; of the same moment as `data`.")
-    offset = _number(0, None, "As asked for.")
-    limit = _number(1, None, "As asked for.")
-
-
-class DaySchema(Schema):
-    """A day of activity."""
-
-    day = fields.Date(required=True, metadata={"description": "In UTC."})
-    sessions = _number(0, None, "How many sessions were created on it.")
-
-
-class ActivitySchema(Schema):
-    """Sessions per day."""
-
-    data = fields.List(
-        fields.Nested(DaySchema), required=True, metadata={"description": "Each of the days, oldest first."}
-    )
-    total = _number(0, None, "How many sessions were created on all these days.")
-    days = _number(1, None, "As asked for.")
-    until = fields.Date(required=True, metadata={"description": "The last day."})
-
-
-class HealthSchema(Schema):
-    """The state of the service."""
-
-    status = _text("The database can be read and is of the expected version.", validate=validate.OneOf(["ok"]))
-    version = _text("The version of the service.")
-    replica_lag_seconds = fields.Float(
-        allow_none=True,
-        validate=validate.Range(min=0),
-        metadata={"description": "Only on a replica: how old its data is; null as long as it cannot know."},
-    )
-
-
-class FaultSchema(Schema):
-    """What went wrong."""
-
-    code = _text("What kind of error it is: does not change.")
-    message = _text("What was wrong and what would be right, for a person.")
-    fields_ = fields.Dict(
-        keys=fields.String(),
-        values=fields.List(fields.String(), validate=validate.Length(min=1)),
-        data_key="fields",
-        metadata={"description": "Only where arguments were refused: each of them, and what was wrong with it."},
-    )
-    request_id = fields.String(
-        required=True,
-        validate=validate.Regexp(f"^{errors.REQUEST_ID.pattern}$"),
-        metadata={"description": "The same as `X-Request-Id`."},
-    )
-
-
-class ErrorSchema(Schema):
-    """The envelope of every error."""
-
-    error = fields.Nested(FaultSchema, required=True)
 
 
 # --- how it is asked for ---------------------------------------------------------------------------------------
@@ -333,7 +208,7 @@ def _content(schema: type[Schema], example: Json) -> Json:
 
 def _error(description: str, error: errors.ApiError) -> Json:
     headers = _headers("X-Request-Id", "Cache-Control", *error.headers)
-    content = _content(ErrorSchema, error.envelope(REQUEST_ID))
+    content = _content(answers.ErrorSchema, error.envelope(REQUEST_ID))
     return {"description": description, "headers": headers, "content": content}
 
 
@@ -368,7 +243,7 @@ def _list_sessions(converter: OpenAPIConverter) -> Json:
             "If-None-Match",
         ],
         "responses": _responses(
-            "The page.", _content(SessionsPageSchema, example), ("ETag", "Link", "Vary"), *OF_A_KEY
+            "The page.", _content(answers.SessionsPageSchema, example), ("ETag", "Link", "Vary"), *OF_A_KEY
         ),
     }
 
@@ -377,7 +252,7 @@ def _list_activity(converter: OpenAPIConverter) -> Json:
     return {
         "operationId": "list_activity",
         "tags": ["sessions"],
-        "summary": "Sessions per day",
+        "summary": "Count the sessions of each day",
         "description": "How many sessions were created on each of some days, in UTC, oldest first. An argument that is "
         "unknown, given twice or empty is refused.",
         "parameters": [
@@ -386,7 +261,7 @@ def _list_activity(converter: OpenAPIConverter) -> Json:
             "X-Request-Id",
             "If-None-Match",
         ],
-        "responses": _responses("The days.", _content(ActivitySchema, ACTIVITY), ("ETag", "Vary"), *OF_A_KEY),
+        "responses": _responses("The days.", _content(answers.ActivitySchema, ACTIVITY), ("ETag", "Vary"), *OF_A_KEY),
     }
 
 
@@ -398,7 +273,7 @@ def _get_health() -> Json:
         "summary": "Whether the service can answer",
         "security": [],
         "parameters": ["X-Request-Id"],
-        "responses": _responses("It can.", _content(HealthSchema, example), (), "503"),
+        "responses": _responses("It can.", _content(answers.HealthSchema, example), (), "503"),
     }
 
 

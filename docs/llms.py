@@ -43,6 +43,10 @@ All arguments are optional. One that is unknown, empty or given twice is refused
 
     {example}
 
+    GET /v1/sessions/activity?days={activity[days]}&until={activity[until]}
+
+    {activity_json}
+
 `total` counts all sessions that match, not those of the page. Statuses: {statuses}.
 
 ## Pages
@@ -69,13 +73,18 @@ where arguments were refused. `message` says what was wrong and what would be ri
 
 def text(description: Json) -> str:
     """The whole file, from the OpenAPI description."""
-    page = description["paths"]["/v1/sessions"]["get"]["responses"]["200"]["content"]["application/json"]["example"]
+    page, activity = (
+        description["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["example"]
+        for path in ("/v1/sessions", "/v1/sessions/activity")
+    )
     session = description["components"]["schemas"]["Session"]
     return TEXT.format(
         title=description["info"]["title"],
         summary=description["info"]["summary"],
         operations="".join(_operations(description)),
         example=json.dumps({**page, "limit": 1}, ensure_ascii=False),
+        activity=activity,
+        activity_json=json.dumps(activity),
         statuses=", ".join(session["properties"]["status"]["enum"]),
         errors="".join(_errors(description)),
     )
