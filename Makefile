@@ -1,6 +1,7 @@
 # make run, make test, make lint, make clean: everything on a bare machine with Python 3.11, make and git.
 # make describe: writes docs/openapi.json and docs/llms.txt anew, from the code.
 # make install: what a server needs, Litestream included; docs/DEPLOY.md says what then.
+# make lock: deploy/requirements.lock anew. make audit: known weaknesses, in what is pinned and in the code; secrets.
 # make bench, make bench-10m: the measurements of docs/BENCHMARKS.md, with wrk (apt-get install wrk).
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := .venv/bin
 export EVERRUNS_DATABASE ?= $(CURDIR)/instance/everruns.db
 KEY_FILE := $(EVERRUNS_DATABASE).demo-key
 
-.PHONY: run install test lint describe clean bench bench-10m
+.PHONY: run install test lint describe clean lock audit bench bench-10m
 
 run: .venv/runtime
 	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
@@ -38,6 +39,15 @@ lint: .venv/dev
 describe: .venv/dev
 	$(BIN)/python -m docs.describe
 
+lock: .venv-audit/ready
+	.venv-audit/bin/pip-compile --quiet --generate-hashes --upgrade --extra replicas --all-build-deps --allow-unsafe --strip-extras \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --output-file deploy/requirements.lock pyproject.toml
+
+audit: .venv-audit/ready
+	.venv-audit/bin/bandit --quiet --recursive everruns app.py deploy
+	.venv-audit/bin/python .ci/secrets.py
+	.venv-audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes --requirement deploy/requirements.lock
+
 bench: BENCH_SIZES = 1000,100000,1000000
 bench-10m: BENCH_SIZES = 1000,100000,1000000,10000000
 bench bench-10m: .venv-bench/ready
@@ -46,7 +56,7 @@ bench bench-10m: .venv-bench/ready
 	.venv-bench/bin/python -m bench.report --output docs
 
 clean:
-	rm -rf .venv .venv-bench bench/data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-audit bench/data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -60,9 +70,10 @@ clean:
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-.venv/server: .venv/bin/python pyproject.toml
-	@echo "Installing into .venv, with Litestream"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[replicas]'
+.venv/server: .venv/bin/python pyproject.toml deploy/requirements.lock
+	@echo "Installing into .venv what deploy/requirements.lock pins, Litestream included"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation --editable .
 	@touch $@ .venv/runtime
 
 .venv/dev: .venv/bin/python pyproject.toml
@@ -70,6 +81,12 @@ clean:
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --no-deps --target .venv/sdk-0.1.2 everruns-sdk==0.1.2
 	@touch $@ .venv/runtime
+
+.venv-audit/ready: .venv/bin/python
+	@echo "Installing into .venv-audit"
+	@$(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/pip install --quiet --disable-pip-version-check bandit detect-secrets pip-audit pip-tools
+	@touch $@
 
 .venv-bench/ready: .venv/bin/python pyproject.toml
 	@echo "Installing into .venv-bench, with the peers that are measured too"

@@ -39,7 +39,8 @@ threads = 4
 timeout = 30
 graceful_timeout = 30
 keepalive = 75  # longer than nginx keeps an idle connection: it is nginx that closes, and so knows
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 -- a slow disk must not look like a stuck worker
+# In memory: a slow disk must not look like a stuck worker.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 # nosec B108
 # The longest that gunicorn allows: what is longer than a page of sessions ever needs is told by us, not by it.
 limit_request_line = 8190
 limit_request_fields = 100

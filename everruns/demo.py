@@ -41,7 +41,7 @@ MODELS = [None, None, "model_01933b5a000070008000000000000201"]
 
 def records(sessions: int) -> Iterator[Found]:
     """A harness, the agents, and `sessions` sessions created over the last thirty days, oldest first."""
-    choice = random.Random(4417)  # noqa: S311 -- example data, no secret
+    choice = random.Random(4417)  # example data, no secret  # noqa: S311 # nosec B311
     harness_id = f"harness_{uuid.uuid4().hex}"
     yield Found("demo", {"id": harness_id, "name": "generic", "capabilities": HARNESS})
     agents = [f"agent_{uuid.uuid4().hex}" for _ in AGENTS]
