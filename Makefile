@@ -1,4 +1,5 @@
 # make run, make test, make lint, make clean: everything on a bare machine with Python 3.11, make and git.
+# make describe: writes docs/openapi.json and docs/llms.txt anew, from the code.
 # make install: what a server needs, Litestream included; docs/DEPLOY.md says what then.
 # make lock: deploy/requirements.lock anew. make audit: known weaknesses, in what is pinned and in the code; secrets.
 # make screenshots: the pictures of the page in docs/, with Debian's chromium (apt-get install chromium fonts-dejavu-core).
@@ -10,7 +11,7 @@ BIN := .venv/bin
 export EVERRUNS_DATABASE ?= $(CURDIR)/instance/everruns.db
 KEY_FILE := $(EVERRUNS_DATABASE).demo-key
 
-.PHONY: run install test lint clean lock audit bench bench-10m screenshots
+.PHONY: run install test lint clean describe lock audit screenshots bench bench-10m
 
 run: .venv/runtime
 	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
@@ -37,6 +38,9 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+describe: .venv/dev
+	$(BIN)/python -m docs.describe
 
 lock: .venv-audit/ready
 	.venv-audit/bin/pip-compile --quiet --generate-hashes --upgrade --extra replicas --all-build-deps --allow-unsafe --strip-extras \
@@ -82,6 +86,7 @@ clean:
 .venv/dev: .venv/bin/python pyproject.toml
 	@echo "Installing into .venv, with what the tests need"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --no-deps --target .venv/sdk-0.1.2 everruns-sdk==0.1.2
 	@touch $@ .venv/runtime
 
 .venv-audit/ready: .venv/bin/python

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, current_app, json, request
 from werkzeug.datastructures import Headers
 
 import everruns
-from everruns import activity, auth, db, heartbeat, page_files, pages, schemas, sessions
+from everruns import activity, auth, db, description, heartbeat, page_files, pages, schemas, sessions
 from everruns.links import link
 
 if TYPE_CHECKING:
@@ -100,3 +100,23 @@ def health() -> dict[str, object]:
         if current_app.config["READ_ONLY"]:
             answer["replica_lag_seconds"] = heartbeat.lag_seconds(connection)
     return answer
+
+
+@api.get("/api-doc/openapi.json")
+def openapi() -> Response:
+    """The API as OpenAPI 3.1 describes it."""
+    return _document("openapi.json", "application/json")
+
+
+@api.get("/llms.txt")
+def llms() -> Response:
+    """What a language model needs in order to call the API right."""
+    return _document("llms.txt", "text/plain; charset=utf-8")
+
+
+def _document(name: str, content_type: str) -> Response:
+    document = description.document(name)
+    headers = {"ETag": f'"{document.etag}"', "Cache-Control": "no-cache"}
+    if _has(document.etag):
+        return Response(status=304, headers=headers)
+    return Response(document.content, headers=headers, content_type=content_type)

@@ -3,7 +3,7 @@
 import os
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask import Flask, Response, current_app, json, request
@@ -12,9 +12,9 @@ from werkzeug.exceptions import HTTPException
 from everruns.db import DatabaseUnavailable, ReplicaStale
 
 RETRY_AFTER_SECONDS = 5
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 _IDENTIFIED = "everruns.request_id"
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _OUR_FAULTS = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE, sqlite3.SQLITE_MISMATCH}
 
 
@@ -35,6 +35,14 @@ class ApiError(Exception):
         self.message = message
         self.fields = fields
         self.headers = headers or {}
+
+    def envelope(self, request_id: str) -> dict[str, object]:
+        """The body of the answer."""
+        error: dict[str, object] = {"code": self.code, "message": self.message}
+        if self.fields is not None:
+            error["fields"] = self.fields
+        error["request_id"] = request_id
+        return {"error": error}
 
 
 class InvalidRequest(ApiError):
@@ -61,6 +69,36 @@ class OrganizationMismatch(ApiError):
         super().__init__(403, "organization_mismatch", message)
 
 
+class NotFound(ApiError):
+    """404: nothing is at this path."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(404, "not_found", f"there is nothing at {path}; sessions are at /v1/sessions")
+
+
+class MethodNotAllowed(ApiError):
+    """405: the path is right, the method is not one of `allowed`."""
+
+    def __init__(self, method: str, allowed: Iterable[str]) -> None:
+        message = f"{method} is not possible here; use GET"
+        super().__init__(405, "method_not_allowed", message, headers={"Allow": ", ".join(sorted(allowed))})
+
+
+class InternalError(ApiError):
+    """500: a fault of ours, of which nothing is told."""
+
+    def __init__(self) -> None:
+        message = "a fault of the service, not of your request; it is logged under this request_id"
+        super().__init__(500, "internal_error", message)
+
+
+class Unavailable(ApiError):
+    """503: the database cannot be used now."""
+
+    def __init__(self, message: str = "the database cannot be read at the moment; try again shortly") -> None:
+        super().__init__(503, "database_unavailable", message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
 def init_app(app: Flask) -> None:
     """Answer every error of `app` in the envelope, and put `X-Request-Id` on every answer."""
     app.after_request(_finish)
@@ -76,7 +114,7 @@ def request_id(environ: dict[str, Any]) -> str:
     found: str | None = environ.get(_IDENTIFIED)
     if found is None:
         sent = environ.get("HTTP_X_REQUEST_ID", "")
-        found = environ[_IDENTIFIED] = sent if _REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
+        found = environ[_IDENTIFIED] = sent if REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
     return found
 
 
@@ -89,11 +127,7 @@ def _finish(response: Response) -> Response:
 
 
 def _answer(error: ApiError) -> Response:
-    body: dict[str, object] = {"code": error.code, "message": error.message}
-    if error.fields is not None:
-        body["fields"] = error.fields
-    body["request_id"] = request_id(request.environ)
-    text = json.dumps({"error": body}, sort_keys=False, ensure_ascii=False) + "\n"
+    text = json.dumps(error.envelope(request_id(request.environ)), sort_keys=False, ensure_ascii=False) + "\n"
     return Response(text, error.status, error.headers, content_type="application/json")
 
 
@@ -101,24 +135,17 @@ def _answer_http(error: HTTPException) -> Response:
     status = error.code or 500
     if status >= 500:
         return _answer_fault(error)
-    messages = {
-        404: f"there is nothing at {request.path}; sessions are at /v1/sessions",
-        405: f"{request.method} is not possible here; use GET",
-    }
-    headers = {}
-    if (allowed := getattr(error, "valid_methods", None)) is not None:
-        headers["Allow"] = ", ".join(sorted(allowed))
+    if status == 404:
+        return _answer(NotFound(request.path))
+    if status == 405:
+        return _answer(MethodNotAllowed(request.method, getattr(error, "valid_methods", None) or ()))
     code = "invalid_request" if status == 400 else error.name.lower().replace(" ", "_")
-    return _answer(ApiError(status, code, messages.get(status) or error.description or error.name, headers=headers))
+    return _answer(ApiError(status, code, error.description or error.name))
 
 
 def _answer_unavailable(error: Exception) -> Response:
     current_app.logger.error("database unavailable: %s (request_id %s)", error, request_id(request.environ))
-    message = "the database cannot be read at the moment; try again shortly"
-    if isinstance(error, ReplicaStale):
-        message = str(error)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    return _answer(ApiError(503, "database_unavailable", message, headers=headers))
+    return _answer(Unavailable(str(error)) if isinstance(error, ReplicaStale) else Unavailable())
 
 
 def _answer_sqlite(error: sqlite3.Error) -> Response:
@@ -128,5 +155,4 @@ def _answer_sqlite(error: sqlite3.Error) -> Response:
 
 def _answer_fault(error: Exception) -> Response:
     current_app.logger.error("internal error (request_id %s)", request_id(request.environ), exc_info=error)
-    message = "a fault of the service, not of your request; it is logged under this request_id"
-    return _answer(ApiError(500, "internal_error", message))
+    return _answer(InternalError())

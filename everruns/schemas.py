@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate, validates_schema
 
 from everruns.errors import InvalidRequest
-from everruns.values import BASE_HARNESS, is_id, is_stored_instant, parse_instant, same_id
+from everruns.values import BASE_HARNESS, id_pattern, is_id, is_stored_instant, parse_instant, same_id
 
 STATUSES = ("started", "active", "idle")
 CATALOG_STATUSES = ("available", "coming_soon", "retired")
@@ -25,9 +25,9 @@ as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _DIGITS = re.compile(r"[0-9]+")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_SESSION_ID = re.compile(r"session_[0-9A-Za-z-]{1,64}")
-_AGENT_ID = re.compile(r"agent_[0-9A-Za-z-]{1,64}")
-_HARNESS_ID = re.compile(r"harness_[0-9A-Za-z-]{1,64}")
+_SESSION_ID = re.compile(id_pattern("session"))
+_AGENT_ID = re.compile(id_pattern("agent"))
+_HARNESS_ID = re.compile(id_pattern("harness"))
 _TEXT_OR_NULL = (str, type(None))
 _ARRAY_OR_NULL = (list, type(None))
 _KINDS = {
@@ -147,14 +147,37 @@ class _Query(Schema):
         self.error_messages["unknown"] = f"is not an argument here; there are {', '.join(names)} and {last}"
 
 
+OF_AGENT = {
+    "description": "Only sessions of this agent; one that the organization does not have has none. "
+    "Dashes and letter case do not matter.",
+    "example": "agent_019c60b1e40c7000b1f7c2a86de0394f",
+}
+
+
 class SessionsQuerySchema(_Query):
     """The arguments of `GET /v1/sessions`."""
 
-    agent_id = AgentId(load_default=None)
-    created_after = Bound(load_default=None)
-    created_before = Bound(load_default=None)
-    offset = WholeNumber(0, 2147483647, load_default=0)
-    limit = WholeNumber(1, 100, load_default=20)
+    agent_id = AgentId(load_default=None, metadata=OF_AGENT)
+    created_after = Bound(
+        load_default=None,
+        metadata={
+            "description": "Only sessions created at this instant or later. ISO 8601 with a zone; write + as %2B.",
+            "example": "2026-02-01T00:00:00Z",
+        },
+    )
+    created_before = Bound(
+        load_default=None,
+        metadata={
+            "description": "Only sessions created before this instant, which must not be before created_after.",
+            "example": "2026-03-01T00:00:00Z",
+        },
+    )
+    offset = WholeNumber(
+        0, 2147483647, load_default=0, metadata={"description": "How many sessions to skip.", "example": 20}
+    )
+    limit = WholeNumber(
+        1, 100, load_default=20, metadata={"description": "How many sessions to return at most.", "example": 10}
+    )
 
     @validates_schema
     def _in_order(self, data: Mapping[str, Any], **kwargs: Any) -> None:
@@ -166,9 +189,12 @@ class SessionsQuerySchema(_Query):
 class ActivityQuerySchema(_Query):
     """The arguments of `GET /v1/sessions/activity`."""
 
-    agent_id = AgentId(load_default=None)
-    days = WholeNumber(1, 366, load_default=28)
-    until = Day(load_default=None)
+    agent_id = AgentId(load_default=None, metadata=OF_AGENT)
+    days = WholeNumber(1, 366, load_default=28, metadata={"description": "How many days to tell of.", "example": 7})
+    until = Day(
+        load_default=None,
+        metadata={"description": "The last of the days; today, in UTC, unless given.", "example": "2026-02-27"},
+    )
 
 
 _sessions_query = SessionsQuerySchema()

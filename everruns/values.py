@@ -11,7 +11,7 @@ _INSTANT = re.compile(
 )
 
 
-_STORED_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+STORED_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 
 def is_id(text: str, prefix: str) -> bool:
@@ -20,7 +20,12 @@ def is_id(text: str, prefix: str) -> bool:
     >>> is_id("agent_01234567-89ab", "agent")
     True
     """
-    return re.fullmatch(prefix + r"_[0-9A-Za-z-]{1,64}", text) is not None
+    return re.fullmatch(id_pattern(prefix), text) is not None
+
+
+def id_pattern(prefix: str) -> str:
+    """The regular expression of a public id."""
+    return prefix + "_[0-9A-Za-z-]{1,64}"
 
 
 def same_id(public_id: str) -> str:
@@ -47,7 +52,7 @@ def instant(moment: datetime) -> str:
 
 def is_stored_instant(text: str) -> bool:
     """Whether `text` is an instant in the very form in which instants are stored."""
-    if _STORED_INSTANT.fullmatch(text) is None:
+    if STORED_INSTANT.fullmatch(text) is None:
         return False
     try:
         datetime.fromisoformat(text)

@@ -208,12 +208,14 @@ def test_it_works_installed_as_a_wheel_in_an_empty_environment(tmp_path: Path) -
         "from everruns import create_app\n"
         f"r = create_app().test_client().get('/v1/sessions', headers={{'Authorization': '{key}'}})\n"
         "assert create_app().test_client().get('/page/page.js').status_code == 200\n"
-        "print(r.json['total'])"
+        "print(r.json['total'])\n"
+        "documents = ('/api-doc/openapi.json', '/llms.txt')\n"
+        "print([create_app().test_client().get(url).status_code for url in documents])"
     )
     ran = subprocess.run(
         [scripts / "python", "-c", code], cwd=folder, env=environment, check=True, capture_output=True, text=True
     )
-    assert ran.stdout == "40\n"
+    assert ran.stdout == "40\n[200, 200]\n"
     shutil.copy(folder / "instance" / "everruns.db", tmp_path / "copy.db")
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
