@@ -41,6 +41,8 @@ def accepts(address: str | tuple[str, int]) -> bool:
 class Service:
     """gunicorn as `deploy/everruns.service` starts it, on a socket that stays open while it restarts."""
 
+    application = "app:app"
+
     def __init__(self, folder: Path, database: Path, cwd: Path = ROOT, **environment: str) -> None:
         self.path = str(folder / "everruns.sock")
         self.cwd = cwd
@@ -53,7 +55,7 @@ class Service:
 
     def start(self) -> None:
         """Start it, the way systemd does."""
-        command = f"exec {sys.executable} -m gunicorn --config deploy/gunicorn.conf.py app:app"
+        command = f"exec {sys.executable} -m gunicorn --config deploy/gunicorn.conf.py {self.application}"
         become = f"export LISTEN_PID=$$ LISTEN_FDS=1; exec 3<&{self.listener.fileno()}; {command}"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
