@@ -1,5 +1,6 @@
 # make run, make test, make lint, make clean: everything on a bare machine with Python 3.11, make and git.
 # make install: what a server needs, Litestream included; docs/DEPLOY.md says what then.
+# make attack: the attacks of tests/attack at full length, half an hour; their figures go to docs/attacks.json.
 # make bench, make bench-10m: the measurements of docs/BENCHMARKS.md, with wrk (apt-get install wrk).
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN := .venv/bin
 export EVERRUNS_DATABASE ?= $(CURDIR)/instance/everruns.db
 KEY_FILE := $(EVERRUNS_DATABASE).demo-key
 
-.PHONY: run install test lint clean bench bench-10m
+.PHONY: run install test lint attack clean bench bench-10m
 
 run: .venv/runtime
 	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
@@ -33,6 +34,13 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+ATTACK_SEED ?= 1
+attack: .venv/dev
+	$(BIN)/python -m tests.attack.corpus --figures docs/attacks.json
+	$(BIN)/python -m tests.attack.fuzz --requests 1000000 --seed $(ATTACK_SEED) --figures docs/attacks.json
+	$(BIN)/python -m tests.attack.environs --requests 1000000 --seed $(ATTACK_SEED) --figures docs/attacks.json
+	$(BIN)/python -m tests.attack.overload --seconds 20 --figures docs/attacks.json
 
 bench: BENCH_SIZES = 1000,100000,1000000
 bench-10m: BENCH_SIZES = 1000,100000,1000000,10000000

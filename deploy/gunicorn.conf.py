@@ -147,7 +147,7 @@ class _Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             del self.deadlines[conn]
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Once a second: end what has lasted too long. Whoever waits there, in a thread, finds the connection closed."""
+        """Once a second: end what has lasted too long; the thread that waits there finds the connection closed."""
         super().murder_keepalived(force)
         for conn, deadline in list(self.deadlines.items()):
             if time.monotonic() > deadline:
@@ -164,7 +164,7 @@ def pre_request(worker: _Worker, req: Any) -> None:
 
 
 def _part(sock: socket.socket) -> None:
-    """End a connection when all that is on its way has come; else gunicorn waits for it, and accepts nobody meanwhile."""
+    """End a connection when what is on its way has come: gunicorn would wait longer, and accept nobody meanwhile."""
     deadline = time.monotonic() + PARTING_SECONDS
     with suppress(OSError):
         sock.shutdown(socket.SHUT_WR)

@@ -193,8 +193,8 @@ class Nginx:
         self.port, self.status_port = free_port(), free_port()
         self.folder = folder
         text = (ROOT / "deploy" / "nginx.conf").read_text()
-        servers = "\n".join(f"server {upstream};" for upstream in upstreams)
-        text = text.replace("server unix:/run/everruns/everruns.sock;", servers)
+        servers = "\n".join(f"server {upstream} max_conns=64;" for upstream in upstreams)
+        text = text.replace("server unix:/run/everruns/everruns.sock max_conns=64;", servers)
         text = text.replace("listen 80;", f"listen 127.0.0.1:{self.port};").replace("listen [::]:80;", "")
         text = text.replace("127.0.0.1:8081", f"127.0.0.1:{self.status_port}")
         text = text.replace("/var/log/nginx/", f"{folder}/")

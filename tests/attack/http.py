@@ -47,8 +47,8 @@ class Answer(NamedTuple):
 def answers(data: bytes, may_be_head: bool, ended: bool = True) -> tuple[list[Answer], int]:
     """All final answers in `data`, and how many bytes they take; raises `Broken` for what is no HTTP.
 
-    An answer to HEAD has no body whatever its length says; who sent bytes at random does not know which of them were
-    HEAD, so with `may_be_head` a body that is followed by the next answer at once, or by nothing, counts as absent. Without
+    An answer to HEAD has no body whatever its length says. Who sent bytes at random does not know which of them were
+    HEAD: with `may_be_head`, where the next answer or nothing stands in the place of a body, there is none. Without
     `ended`, an answer of which a part is missing is left.
     """
     found: list[Answer] = []

@@ -7,11 +7,12 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from app import app
+from everruns import create_app
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -31,21 +32,21 @@ def _instead(start_response: "StartResponse", status: str, kind: str, body: byte
     return [body]
 
 
-def fault(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def fault(app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """An exception that nobody catches."""
     if _asks_for_it(environ):
         raise RuntimeError("planted")
     return app(environ, start_response)
 
 
-def no_envelope(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def no_envelope(app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """An error as a page of HTML."""
     if _asks_for_it(environ):
         return _instead(start_response, "400 BAD REQUEST", "text/html", b"<html>no</html>")
     return app(environ, start_response)
 
 
-def no_code(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def no_code(app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """An envelope whose request_id is another than the header's."""
     if _asks_for_it(environ):
         body = b'{"error": {"code": "invalid_request", "message": "no", "request_id": "another"}}'
@@ -53,7 +54,7 @@ def no_code(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iter
     return app(environ, start_response)
 
 
-def told(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def told(app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """An envelope with what the database says."""
     if _asks_for_it(environ):
         body = b'{"error": {"code": "invalid_request", "message": "sqlite3.Error", "request_id": "planted"}}'
@@ -61,7 +62,7 @@ def told(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterabl
     return app(environ, start_response)
 
 
-def logged(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def logged(app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """A traceback in the log, and nothing in the answer."""
     if _asks_for_it(environ):
         try:
@@ -71,14 +72,14 @@ def logged(environ: "WSGIEnvironment", start_response: "StartResponse") -> Itera
     return app(environ, start_response)
 
 
-def key_logged(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def key_logged(app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """A key in the log, past every filter."""
     if _asks_for_it(environ) and "HTTP_AUTHORIZATION" in environ:
         os.write(2, f'{{"message": "{environ["HTTP_AUTHORIZATION"].rpartition(" ")[2]}"}}\n'.encode("latin-1"))
     return app(environ, start_response)
 
 
-def length(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def length(app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """A Content-Length that is none."""
 
     def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
@@ -88,7 +89,7 @@ def length(environ: "WSGIEnvironment", start_response: "StartResponse") -> Itera
     return app(environ, start if _asks_for_it(environ) else start_response)
 
 
-def injected(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def injected(app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """What was asked, decoded, in a header."""
 
     def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
@@ -98,29 +99,29 @@ def injected(environ: "WSGIEnvironment", start_response: "StartResponse") -> Ite
     return app(environ, start)
 
 
-def silent(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def silent(app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """A connection that ends without an answer."""
     if _asks_for_it(environ) and "gunicorn.socket" in environ:
         environ["gunicorn.socket"].shutdown(2)
     return app(environ, start_response)
 
 
-def memory(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def memory(app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """10 kB that are never given back, for each request."""
     _kept.append(b"x" * 10_000)
     return app(environ, start_response)
 
 
-def slow(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def slow(app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """One request after which every answer takes longer."""
     if _asks_for_it(environ):
         _poisoned.append(True)
     if _poisoned:
-        time.sleep(0.02)
+        time.sleep(0.012)
     return app(environ, start_response)
 
 
-def write(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def write(app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """A question that changes the database."""
     if _asks_for_it(environ):
         with sqlite3.connect(os.environ["EVERRUNS_DATABASE"], timeout=5) as connection:
@@ -129,18 +130,21 @@ def write(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterab
     return app(environ, start_response)
 
 
-FAULTS: "dict[str, WSGIApplication]" = {
-    "fault": fault,
-    "no_envelope": no_envelope,
-    "no_code": no_code,
-    "told": told,
-    "logged": logged,
-    "key_logged": key_logged,
-    "length": length,
-    "injected": injected,
-    "silent": silent,
-    "memory": memory,
-    "slow": slow,
-    "write": write,
+Fault = Callable[["WSGIApplication", "WSGIEnvironment", "StartResponse"], Iterable[bytes]]
+FAULTS: dict[str, Fault] = {
+    one.__name__: one
+    for one in (
+        *(fault, no_envelope, no_code, told, logged, key_logged),
+        *(length, injected, silent, memory, slow, write),
+    )
 }
-application = FAULTS.get(os.environ.get("EVERRUNS_PLANT", ""), app)
+
+
+def planted(app: "WSGIApplication", name: str) -> "WSGIApplication":
+    """`app` with the fault of that name; with none, `app` itself."""
+    return partial(FAULTS[name], app) if name else app
+
+
+def application() -> "WSGIApplication":
+    """For gunicorn."""
+    return planted(create_app(), os.environ["EVERRUNS_PLANT"])

@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import signal
 import socket
 import sqlite3
 import statistics
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.attack import http
+from tests.conftest import ROOT
 from tests.servers import Service
 
 PATIENCE_SECONDS = 20.0
@@ -95,7 +97,7 @@ class Target:
             with suppress(BrokenPipeError, ConnectionResetError):
                 client.sendall(payload)
 
-    def usual_ms(self, requests: int = 200) -> float:
+    def usual_ms(self, requests: int = 100) -> float:
         """The median time of a normal request, in milliseconds, each over a connection of its own."""
         line = f"GET /v1/sessions?limit=20 HTTP/1.1\r\nHost: a\r\nAuthorization: {self.data.key}\r\n"
         request = f"{line}Connection: close\r\n\r\n".encode()
@@ -114,7 +116,7 @@ class Target:
         pids = sorted(self.service.workers())
         if pids != self.pids:
             raise http.Broken(f"workers were lost: {self.pids} became {pids}")
-        return sum(_resident_kib(pid) for pid in pids)
+        return sum(resident_kib(pid) for pid in pids)
 
     def judge_log(self) -> int:
         """Judge the lines that have come since the last time, and give their number; raises `Broken`."""
@@ -141,7 +143,7 @@ class Target:
 
 def _both_ways(client: socket.socket, payload: bytes) -> bytes:
     """Send and receive at once, so that neither side waits for the other; raises `Broken` for an endless wait."""
-    received = []
+    received: list[bytes] = []
     left = memoryview(payload)
     if len(payload) < 16_384:
         with suppress(BrokenPipeError, ConnectionResetError):
@@ -171,7 +173,8 @@ def _both_ways(client: socket.socket, payload: bytes) -> bytes:
             received.append(data)
 
 
-def _resident_kib(pid: int) -> int:
+def resident_kib(pid: int) -> int:
+    """Resident memory of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1])
 
@@ -179,9 +182,9 @@ def _resident_kib(pid: int) -> int:
 @contextmanager
 def attacked(folder: Path, data: Data, plant: str = "", **environment: str) -> Iterator[Target]:
     """The service on `data`, ready to be attacked, with the planted fault of that name, if any."""
-    running = Service(folder, data.database, EVERRUNS_PLANT=plant, **environment)
+    running = Service(folder, data.database, ROOT, EVERRUNS_PLANT=plant, **environment)
     if plant:
-        running.application = "tests.attack.planted:application"
+        running.application = "tests.attack.planted:application\\(\\)"
     try:
         running.start()
         for _ in range(100):
@@ -190,7 +193,11 @@ def attacked(folder: Path, data: Data, plant: str = "", **environment: str) -> I
             time.sleep(0.05)
         yield Target(running, data)
     finally:
-        running.stop()
+        with suppress(subprocess.TimeoutExpired):
+            running.stop()
+        if running.process is not None:
+            running.signal(signal.SIGKILL)
+            running.stop()
         running.listener.close()
 
 
