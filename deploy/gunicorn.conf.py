@@ -135,16 +135,25 @@ class _Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
 
     def handle(self, conn: Any) -> Any:
         """Answer one request of a connection, in a thread; a connection that says nothing yet does not get one."""
-        if not conn.initialized and not conn.wait_for_data(0):
+        if self.alive and not conn.initialized and not conn.wait_for_data(0):
             return gthread._DEFER
         self.deadlines[conn] = time.monotonic() + REQUEST_SECONDS
         try:
             kept = super().handle(conn)
+            if kept is gthread._DEFER:  # it stops, and has waited
+                kept = False
             if not kept:
                 _part(conn.sock)
             return kept
         finally:
             del self.deadlines[conn]
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """What comes after that, in the thread that accepts; who connected right before a stop is still answered."""
+        if not self.alive and not fs.cancelled() and not fs.exception() and fs.result() is gthread._DEFER:
+            self.enqueue_req(conn)
+        else:
+            super().finish_request(conn, fs)
 
     def murder_keepalived(self, force: bool = False) -> None:
         """Once a second: end what has lasted too long; the thread that waits there finds the connection closed."""

@@ -68,7 +68,7 @@ def test_the_fuzzer_finds_a_planted_fault(data: Data, tmp_path: Path, name: str,
     ("name", "told"),
     [
         ("fault", "an exception leaves"),
-        ("no_envelope", "Content-Type is"),
+        ("no_envelope", "the body is no JSON"),
         ("no_code", "request_id is"),
         ("told", "the body tells b'sqlite'"),
         ("logged", "the log tells of a fault"),

@@ -30,16 +30,21 @@ TIMES = 10
 CONNECTIONS = 350
 SLOW_CLIENTS = 500
 SLOWER_AT_MOST = 2.0
-USUAL_MS = 5.0
+USUAL_MS = 5.0  # this is always usual at the median, and this of 99 in 100: a busy machine is no broken promise
+USUAL_P99_MS = 50.0
 AT_ONCE = 64  # max_conns of deploy/nginx.conf: who is served waits for so many others, and not for more …
 SERVED_MS = 1500.0  # … which 99 of 100 do in this time, or in three times what so many take to be served
 RECOVERY_SECONDS = 5.0
 
 
 class Offered(NamedTuple):
-    """What became of an offered load: answers by status, milliseconds of the served and of the refused, faults."""
+    """What became of an offered load: answers by status, milliseconds of the served and of the refused, faults.
+
+    It was offered for `seconds`, and until the last answer it took `until_answered`, in seconds too.
+    """
 
     seconds: float
+    until_answered: float
     statuses: Counter[int]
     served_ms: list[float]
     refused_ms: list[float]
@@ -54,7 +59,7 @@ class Offered(NamedTuple):
         """For the record."""
         return {
             "offered_per_second": round(self.rate),
-            "served_per_second": round(len(self.served_ms) / self.seconds),
+            "served_per_second": round(len(self.served_ms) / self.until_answered),
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
             "served_p50_ms": percentile(self.served_ms, 50),
             "served_p99_ms": percentile(self.served_ms, 99),
@@ -97,7 +102,7 @@ class Load:
 
     def __init__(self, port: int, requests: Iterator[bytes], rate: float | None, connections: int) -> None:
         self.port, self.requests, self.rate, self.limit = port, requests, rate, connections
-        self.offered = Offered(0.0, Counter(), [], [], [])
+        self.offered = Offered(0.0, 0.0, Counter(), [], [], [])
         self.selector = selectors.DefaultSelector()
         self.idle: deque[_Client] = deque()
         self.clients = 0
@@ -118,7 +123,7 @@ class Load:
             for registered in list(self.selector.get_map().values()):
                 registered.data.socket.close()
             self.selector.close()
-        return self.offered._replace(seconds=seconds)
+        return self.offered._replace(seconds=seconds, until_answered=time.monotonic() - started)
 
     def _free(self) -> _Client | None:
         if self.idle:
@@ -223,7 +228,7 @@ class SlowClients:
             (head + b"Content-Length: 16000\r\n\r\n", b"a" * 16000),
             ((head + b"\r\n") * 5, b""),
         ]
-        self.came = 0
+        self.came = self.present = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -244,6 +249,7 @@ class SlowClients:
             while len(clients) < self.count and not self._ended.is_set():
                 clients.append(self._come())
             clients = [(client, left[1:], kind) for client, left, kind in clients if self._byte(client, left, kind)]
+            self.present = len(clients)
             self._ended.wait(1)
         for client, _, _ in clients:
             client.close()
@@ -306,7 +312,8 @@ def overload(
         raise http.Broken(f"no clean answer: {Counter(offered.faults).most_common(3)} {found}")
     if not set(offered.statuses) <= allowed or not offered.statuses[200]:
         raise http.Broken(f"other answers than {sorted(allowed)}: {found}")
-    if percentile(offered.served_ms, 99) > max(SERVED_MS, 3000 * AT_ONCE * offered.seconds / len(offered.served_ms)):
+    turn_ms = 1000 * AT_ONCE * offered.until_answered / len(offered.served_ms)
+    if percentile(offered.served_ms, 99) > max(SERVED_MS, 3 * turn_ms):
         raise http.Broken(f"what is served waits too long: {found}")
     if recovery > RECOVERY_SECONDS:
         raise http.Broken(f"it does not recover: {found}")
@@ -328,21 +335,26 @@ def _recovery(front: Nginx, request: bytes, usual: float) -> float:
 
 def slow_clients(target: Target, front: Nginx, seconds: float, count: int = SLOW_CLIENTS) -> dict[str, Any]:
     """A normal client with and without so many slow ones beside it; gives the figures, raises `Broken`."""
-    request, requests = normal(target.data.other_key), max(100, int(seconds * 40))
+    request, requests = normal(target.data.other_key), max(100, int(seconds * 60))
     before = times_ms(front.port, request, requests, pause=0.01)
     with SlowClients(front.port, target.data, count) as clients:
         beside = times_ms(front.port, request, requests, pause=0.01)
+        present = clients.present
+    if present < count / 2:
+        raise http.Broken(f"of {count} slow clients {present} are there")
     found = {
         "slow_clients": count,
         "came": clients.came,
+        "present": present,
         "latency_before_p50_ms": percentile(before, 50),
         "latency_before_p99_ms": percentile(before, 99),
         "latency_beside_p50_ms": percentile(beside, 50),
         "latency_beside_p99_ms": percentile(beside, 99),
         "latency_ratio_p50": round(statistics.median(beside) / statistics.median(before), 3),
+        "latency_ratio_p99": round(percentile(beside, 99) / percentile(before, 99), 3),
     }
-    for percent in (50, 99):
-        if percentile(beside, percent) > max(USUAL_MS, SLOWER_AT_MOST * percentile(before, percent)):
+    for percent, always in ((50, USUAL_MS), (99, USUAL_P99_MS)):
+        if percentile(beside, percent) > max(always, SLOWER_AT_MOST * percentile(before, percent)):
             raise http.Broken(f"slow clients slow the others: {found}")
     return found
 
