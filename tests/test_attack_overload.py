@@ -28,7 +28,7 @@ def without(pattern: str, instead: str = "") -> Callable[[str], str]:
     """A change of nginx's configuration, without its limits of requests, that plants a fault."""
 
     def change(text: str) -> str:
-        changed = re.sub(pattern, instead, unlimited(text))
+        changed = re.sub(pattern, instead, unlimited(text), count=1)
         assert changed != unlimited(text)
         return changed
 
