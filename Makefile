@@ -3,6 +3,7 @@
 # make install: what a server needs, Litestream included; docs/DEPLOY.md says what then.
 # make lock: deploy/requirements.lock anew. make audit: known weaknesses, in what is pinned and in the code; secrets.
 # make screenshots: the pictures of the page in docs/, with Debian's chromium (apt-get install chromium fonts-dejavu-core).
+# make attack: the attacks of tests/attack at full length, half an hour; their figures go to docs/attacks.json.
 # make bench, make bench-10m: the measurements of docs/BENCHMARKS.md, with wrk (apt-get install wrk).
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN := .venv/bin
 export EVERRUNS_DATABASE ?= $(CURDIR)/instance/everruns.db
 KEY_FILE := $(EVERRUNS_DATABASE).demo-key
 
-.PHONY: run install test lint clean describe lock audit screenshots bench bench-10m
+.PHONY: run install test lint clean describe lock audit attack mutation screenshots bench bench-10m
 
 run: .venv/runtime
 	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
@@ -50,6 +51,13 @@ audit: .venv-audit/ready
 	.venv-audit/bin/bandit --quiet --recursive everruns app.py deploy
 	.venv-audit/bin/python .ci/secrets.py
 	.venv-audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes --requirement deploy/requirements.lock
+
+ATTACK_SEED ?= 1
+attack: .venv/dev
+	$(BIN)/python -m tests.attack.corpus --figures docs/attacks.json
+	$(BIN)/python -m tests.attack.fuzz --requests 1000000 --seed $(ATTACK_SEED) --figures docs/attacks.json
+	$(BIN)/python -m tests.attack.environs --requests 1000000 --seed $(ATTACK_SEED) --figures docs/attacks.json
+	$(BIN)/python -m tests.attack.overload --seconds 20 --figures docs/attacks.json
 
 bench: BENCH_SIZES = 1000,100000,1000000
 bench-10m: BENCH_SIZES = 1000,100000,1000000,10000000

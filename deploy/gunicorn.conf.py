@@ -1,4 +1,4 @@
-"""How gunicorn serves app:app: its size, its limits, its log, and its own refusals in our envelope."""
+"""How gunicorn serves app:app: its size, its limits, its log, its patience, and its own refusals in our envelope."""
 
 import json
 import logging
@@ -6,7 +6,9 @@ import os
 import re
 import socket
 import sys
+import time
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from urllib.parse import parse_qsl
 
 from gunicorn import util
 from gunicorn.instrument.statsd import Statsd
+from gunicorn.workers import gthread
 
 
 def _workers() -> int:
@@ -34,7 +37,6 @@ def _statsd() -> str | None:
 
 bind = os.environ.get("EVERRUNS_BIND", "127.0.0.1:8000")  # or unix:/path; systemd's socket goes before both
 workers = _workers()
-worker_class = "gthread"
 threads = 4
 timeout = 30
 graceful_timeout = 30
@@ -46,10 +48,14 @@ limit_request_line = 8190
 limit_request_fields = 100
 limit_request_field_size = 8190
 forwarded_allow_ips = "127.0.0.1,::1"
+forwarder_headers = ""  # no header may say where the application is: a SCRIPT_NAME that is none would be a 500
 control_socket_disable = True
 accesslog = "-"
 statsd_host = _statsd()
 statsd_prefix = "everruns"
+
+REQUEST_SECONDS = 10.0  # a request has arrived, and its answer is taken, in this time
+PARTING_SECONDS = 1.0  # for a client that is still sending, and would not see its answer; others are not waited for
 
 _SHOWN_ARGUMENTS = {"agent_id", "offset", "limit", "days", "until"}
 _KEY = re.compile(r"(evr_[A-Za-z0-9_-]{8})[A-Za-z0-9_-]+")
@@ -108,9 +114,9 @@ class _Logger(Statsd):  # type: ignore[misc]  # gunicorn has no types
         return {
             "id": dict(resp.headers).get("X-Request-Id"),
             "method": environ["REQUEST_METHOD"],
-            "path": environ["PATH_INFO"],
+            "path": environ.get("PATH_INFO", req.path),  # where gunicorn refuses the headers, there is less
             "query": [f"{name}={value}" if name in _SHOWN_ARGUMENTS else name for name, value in pairs],
-            "status": resp.status_code,
+            "status": int(resp.status.split()[0]),
             "bytes": resp.sent,
             "ms": round(request_time.total_seconds() * 1000, 3),
             "organization": environ.get("everruns.organization"),
@@ -121,12 +127,73 @@ class _Logger(Statsd):  # type: ignore[misc]  # gunicorn has no types
 logger_class = _Logger
 
 
+class _Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's worker, of which no client holds a thread for long, nor the one thread that accepts all others."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.deadlines: dict[Any, float] = {}
+
+    def handle(self, conn: Any) -> Any:
+        """Answer one request of a connection, in a thread; a connection that says nothing yet does not get one."""
+        if self.alive and not conn.initialized and not conn.wait_for_data(0):
+            return gthread._DEFER
+        self.deadlines[conn] = time.monotonic() + REQUEST_SECONDS
+        try:
+            kept = super().handle(conn)
+            if kept is gthread._DEFER:  # it stops, and has waited
+                kept = False
+            if not kept:
+                _part(conn.sock)
+            return kept
+        finally:
+            del self.deadlines[conn]
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """What comes after that, in the thread that accepts; who connected right before a stop is still answered."""
+        if not self.alive and not fs.cancelled() and not fs.exception() and fs.result() is gthread._DEFER:
+            self.enqueue_req(conn)
+        else:
+            super().finish_request(conn, fs)
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Once a second: end what has lasted too long; the thread that waits there finds the connection closed."""
+        super().murder_keepalived(force)
+        for conn, deadline in list(self.deadlines.items()):
+            if time.monotonic() > deadline:
+                with suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RDWR)
+
+
+worker_class = _Worker
+
+
+def pre_request(worker: _Worker, req: Any) -> None:
+    """Answer a later HTTP/1 in the version that we speak: gunicorn would say of itself what the client said."""
+    req.version = min(req.version, (1, 1))
+
+
+def _part(sock: socket.socket) -> None:
+    """End a connection when what is on its way has come: gunicorn would wait longer, and accept nobody meanwhile."""
+    deadline = time.monotonic() + PARTING_SECONDS
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+        sock.settimeout(PARTING_SECONDS / 20)
+        while sock.recv(65536) and time.monotonic() < deadline:
+            pass
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
 def _write_error(sock: socket.socket, status: int, reason: str, message: str) -> None:
+    if status == 501:  # a transfer coding that there is not: no fault of the service
+        status, reason = 400, "Bad Request"
     error = {
         "code": {400: "invalid_request", 500: "internal_error"}.get(status, reason.lower().replace(" ", "_")),
         "message": message or "a fault of the service, not of your request",
         "request_id": uuid.uuid4().hex,
     }
+    logging.getLogger("gunicorn.error").info("refused with %s (request_id %s)", status, error["request_id"])
     body = json.dumps({"error": error}).encode("ascii") + b"\n"
     head = (
         f"HTTP/1.1 {status} {reason}\r\n"

@@ -41,6 +41,8 @@ def accepts(address: str | tuple[str, int]) -> bool:
 class Service:
     """gunicorn as `deploy/everruns.service` starts it, on a socket that stays open while it restarts."""
 
+    application = "app:app"
+
     def __init__(self, folder: Path, database: Path, cwd: Path = ROOT, **environment: str) -> None:
         self.path = str(folder / "everruns.sock")
         self.cwd = cwd
@@ -53,7 +55,7 @@ class Service:
 
     def start(self) -> None:
         """Start it, the way systemd does."""
-        command = f"exec {sys.executable} -m gunicorn --config deploy/gunicorn.conf.py app:app"
+        command = f"exec {sys.executable} -m gunicorn --config deploy/gunicorn.conf.py {self.application}"
         become = f"export LISTEN_PID=$$ LISTEN_FDS=1; exec 3<&{self.listener.fileno()}; {command}"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -191,8 +193,8 @@ class Nginx:
         self.port, self.status_port = free_port(), free_port()
         self.folder = folder
         text = (ROOT / "deploy" / "nginx.conf").read_text()
-        servers = "\n".join(f"server {upstream};" for upstream in upstreams)
-        text = text.replace("server unix:/run/everruns/everruns.sock;", servers)
+        servers = "\n".join(f"server {upstream} max_conns=64;" for upstream in upstreams)
+        text = text.replace("server unix:/run/everruns/everruns.sock max_conns=64;", servers)
         text = text.replace("listen 80;", f"listen 127.0.0.1:{self.port};").replace("listen [::]:80;", "")
         text = text.replace("127.0.0.1:8081", f"127.0.0.1:{self.status_port}")
         text = text.replace("/var/log/nginx/", f"{folder}/")

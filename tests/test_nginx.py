@@ -112,10 +112,10 @@ def test_a_refusal_is_in_the_envelope_whoever_refuses(tmp_path: Path, behind: Se
     assert headers["x-request-id"] == error["request_id"]
 
 
-def test_a_service_that_is_away_is_502_in_the_envelope(tmp_path: Path) -> None:
+def test_a_service_that_is_away_is_503_in_the_envelope(tmp_path: Path) -> None:
     with Nginx(tmp_path, [f"unix:{tmp_path}/nobody.sock"]) as front:
         status, headers, body = ask(front.port, "/v1/sessions", {"X-Request-Id": "mine"})
-    assert (status, json.loads(body)["error"]["code"]) == (502, "unavailable")
+    assert (status, json.loads(body)["error"]["code"]) == (503, "unavailable")
     assert json.loads(body)["error"]["request_id"] == headers["x-request-id"] == "mine"
     assert headers["retry-after"] == "5"
 
@@ -221,4 +221,4 @@ def test_a_killed_worker_costs_at_most_its_own_requests(tmp_path: Path, behind: 
             wait_until(lambda dead=victim: dead not in behind.workers() and len(behind.workers()) == 2, "a new worker")  # type: ignore[misc]
             load.more(200)
             assert len(load.faults) <= kills * 4
-    assert [fault for fault in load.faults if not fault.startswith(("IncompleteRead", "502"))] == []
+    assert [fault for fault in load.faults if not fault.startswith(("IncompleteRead", "503"))] == []
