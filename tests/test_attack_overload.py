@@ -57,7 +57,7 @@ def test_the_overload_finds_a_service_where_everybody_waits(target: Target, tmp_
         Nginx(tmp_path, [f"unix:{target.service.path}"], without(" max_conns=64")) as front,
         pytest.raises(http.Broken, match="waits too long"),
     ):
-        overload.overload(target, front, 4, {200, 503}, rate=200)
+        overload.overload(target, front, 2, {200, 503}, rate=200)
 
 
 def test_the_overload_finds_a_refusal_that_is_none_of_the_promised(target: Target, tmp_path: Path) -> None:
