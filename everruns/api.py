@@ -8,7 +8,7 @@ from flask import Blueprint, Response, current_app, json, request
 from werkzeug.datastructures import Headers
 
 import everruns
-from everruns import activity, auth, db, description, heartbeat, page_files, pages, schemas, sessions
+from everruns import activity, auth, db, files, heartbeat, page_files, pages, schemas, sessions
 from everruns.links import link
 
 if TYPE_CHECKING:
@@ -105,18 +105,10 @@ def health() -> dict[str, object]:
 @api.get("/api-doc/openapi.json")
 def openapi() -> Response:
     """The API as OpenAPI 3.1 describes it."""
-    return _document("openapi.json", "application/json")
+    return files.answer(files.find("openapi.json", "docs"), "application/json")
 
 
 @api.get("/llms.txt")
 def llms() -> Response:
     """What a language model needs in order to call the API right."""
-    return _document("llms.txt", "text/plain; charset=utf-8")
-
-
-def _document(name: str, content_type: str) -> Response:
-    document = description.document(name)
-    headers = {"ETag": f'"{document.etag}"', "Cache-Control": "no-cache"}
-    if _has(document.etag):
-        return Response(status=304, headers=headers)
-    return Response(document.content, headers=headers, content_type=content_type)
+    return files.answer(files.find("llms.txt", "docs"), "text/plain; charset=utf-8")

@@ -11,7 +11,7 @@ from threading import Lock
 
 from flask import Flask, current_app
 
-from everruns import heartbeat
+from everruns import files, heartbeat
 
 APPLICATION_ID = 1163285075
 SCHEMA_VERSION = 4
@@ -176,10 +176,8 @@ def create(path: Path, timeout: float, fill: Callable[[sqlite3.Connection], None
 
 
 def schema() -> str:
-    """The text of `schema.sql`: beside this file in a wheel, at the top level in a checkout."""
-    here = Path(__file__).parent
-    packaged = here / "schema.sql"
-    return (packaged if packaged.exists() else here.parent / "schema.sql").read_text("utf-8")
+    """The text of `schema.sql`."""
+    return files.find("schema.sql").read_text("utf-8")
 
 
 def _open(path: Path, timeout: float, mode: str) -> sqlite3.Connection:

@@ -1,12 +1,11 @@
 """The page at `/`, for a browser: plain files, served with a Content-Security-Policy that lets nothing else in."""
 
-import hashlib
-from pathlib import Path
-
-from flask import Response, request
+from flask import Response
 from werkzeug.exceptions import NotFound
 
-FOLDER = Path(__file__).with_name("page")
+from everruns import files
+
+FOLDER = files.HERE / "page"
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 FILES = {path.name: KINDS[path.suffix] for path in FOLDER.iterdir() if path.suffix in KINDS}
 
@@ -32,12 +31,8 @@ def serve(name: str) -> Response:
     kind = FILES.get(name)
     if kind is None:
         raise NotFound
-    body = (FOLDER / name).read_bytes()
-    response = Response(body, content_type=f"{kind}; charset=utf-8")
-    response.set_etag(hashlib.sha256(body).hexdigest()[:32])
-    response.headers["Cache-Control"] = "no-cache"
+    response = files.answer(FOLDER / name, f"{kind}; charset=utf-8")
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
-    response.make_conditional(request)
     return response
