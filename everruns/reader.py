@@ -67,17 +67,19 @@ def _document(
 def _lines(file: IO[bytes], progress: Callable[[int], object]) -> Iterator[bytes]:
     """The lines of `file`; of one that is too long, the beginning, one byte longer than is allowed."""
     consumed = 0
-    while line := file.readline(MAX_VALUE_BYTES + 1):
-        consumed += len(line)
-        rest = line
-        while len(rest) > MAX_VALUE_BYTES and not rest.endswith(b"\n"):
-            rest = file.readline(MAX_VALUE_BYTES + 1)
-            consumed += len(rest)
-        if consumed >= PROGRESS_BYTES:
-            progress(consumed)
-            consumed = 0
-        yield line
-    progress(consumed)
+    try:
+        while line := file.readline(MAX_VALUE_BYTES + 1):
+            consumed += len(line)
+            rest = line
+            while len(rest) > MAX_VALUE_BYTES and not rest.endswith(b"\n"):
+                rest = file.readline(MAX_VALUE_BYTES + 1)
+                consumed += len(rest)
+            if consumed >= PROGRESS_BYTES:
+                progress(consumed)
+                consumed = 0
+            yield line
+    finally:  # also when the rest of the file is read otherwise
+        progress(consumed)
 
 
 def _too_long(what: str) -> str:
