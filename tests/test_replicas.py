@@ -1,6 +1,7 @@
 """Backups and replicas with the real Litestream: restored to a moment, followed, killed, replaced, and never wrong."""
 
 import json
+import os
 import re
 import subprocess
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from everruns import create_app, values
+from everruns import create_app, db, values
 from everruns.cli import main
 from tests.conftest import AGENT, World, agent, session
 from tests.servers import (
@@ -119,6 +120,8 @@ def test_a_replica_that_is_older_than_allowed_answers_503(world: World) -> None:
         return {client.get(url, headers=headers).status_code for url in ("/health", "/v1/sessions", "/v1/sessions")}
 
     assert statuses() == {503}
+    message = "nobody knows how old this replica's data is: no heartbeat has arrived"
+    assert client.get("/health").get_json()["error"]["message"] == message
     world.everruns("heartbeat")
     assert statuses() == {200}
     world.sql("UPDATE heartbeat SET at = ?", values.instant(datetime.now(UTC) - timedelta(seconds=75)))
@@ -126,6 +129,38 @@ def test_a_replica_that_is_older_than_allowed_answers_503(world: World) -> None:
     error = client.get("/health").get_json()["error"]
     assert error["code"] == "database_unavailable"
     assert re.fullmatch(r"this replica's data is 7\d s old, and may be 60; ask another one", error["message"])
+
+
+# --- nothing is remembered ----------------------------------------------------------------------------------------
+
+
+def test_a_page_that_is_changed_behind_the_back_of_sqlite_shows_in_the_next_answer(world: World) -> None:
+    org, key = world.organization()
+    world.load(org, agent(), session(1, title="before"))
+    world.sql("PRAGMA journal_mode = DELETE")
+    client, headers = create_app({"READ_ONLY": 1}).test_client(), {"Authorization": key}
+    for limit in (1, 2):
+        asked = client.get(f"/v1/sessions?limit={limit}", headers=headers).get_json()
+        assert asked["data"][0]["title"] == "before"
+    status, content = world.path.stat(), world.path.read_bytes()
+    assert content.count(b"before") == 1
+    with world.path.open("r+b") as file:
+        file.seek(content.index(b"before"))
+        file.write(b"after!")
+    os.utime(world.path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    asked = client.get("/v1/sessions?limit=3", headers=headers).get_json()
+    assert asked["data"][0]["title"] == "after!"
+
+
+def test_a_copy_in_wal_mode_is_not_kept_open(world: World) -> None:
+    _, key = world.organization()
+    app = create_app({"READ_ONLY": 1})
+    for _ in range(2):
+        assert app.test_client().get("/v1/sessions", headers={"Authorization": key}).status_code == 200
+        assert db.reader(app).connection is None
+    world.sql("PRAGMA journal_mode = DELETE")
+    assert app.test_client().get("/v1/sessions", headers={"Authorization": key}).status_code == 200
+    assert db.reader(app).connection is not None
 
 
 # --- Litestream ---------------------------------------------------------------------------------------------------
