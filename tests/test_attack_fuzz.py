@@ -10,8 +10,8 @@ import pytest
 
 from everruns import create_app
 from tests.attack import corpus, environs, fuzz, http
-from tests.attack.planted import planted
-from tests.attack.target import Data, Target, attacked, prepare
+from tests.attack.front import Data, Target, attacked, prepare
+from tests.attack.planted_front import planted
 from tests.conftest import ROOT
 from tests.servers import service
 

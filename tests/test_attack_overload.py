@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.attack import http, overload
-from tests.attack.target import Data, Target, attacked, prepare
+from tests.attack.front import Data, Target, attacked, prepare
 from tests.servers import Nginx, unlimited
 
 pytestmark = pytest.mark.needs("nginx")

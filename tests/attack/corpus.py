@@ -18,7 +18,7 @@ from typing import NamedTuple
 from urllib.parse import quote_from_bytes
 
 from tests.attack import figures, http
-from tests.attack.target import Before, Data, Target, attacked, content, prepare
+from tests.attack.front import Before, Data, Target, attacked, content, prepare
 
 ARGUMENTS = {
     "/v1/sessions": ("agent_id", "offset", "limit", "created_after", "created_before", "nonsense"),

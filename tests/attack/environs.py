@@ -23,9 +23,9 @@ from wsgiref.validate import validator
 
 from everruns import create_app
 from tests.attack import corpus, figures, http
+from tests.attack.front import MEMORY_BOUND_KIB, Data, content, prepare
 from tests.attack.fuzz import GOOD, METHODS, NAMES, PATHS, WARM_UP, smallest
-from tests.attack.planted import planted
-from tests.attack.target import MEMORY_BOUND_KIB, Data, content, prepare
+from tests.attack.planted_front import planted
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -277,7 +277,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=3600, help="end after so long in any case")
     parser.add_argument("--figures", type=Path, help="a JSON file to store the figures in")
-    parser.add_argument("--plant", default="", help="a planted fault, of tests/attack/planted.py")
+    parser.add_argument("--plant", default="", help="a planted fault, of tests/attack/planted_front.py")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         data = prepare(Path(name))

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote_from_bytes
 
 from tests.attack import corpus, figures, http
-from tests.attack.target import Before, Data, Target, attacked, prepare
+from tests.attack.front import Before, Data, Target, attacked, prepare
 
 THREADS = 6
 WARM_UP = 0.1  # of the requests: what a worker takes into memory once is no leak
@@ -467,7 +467,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=3600, help="end after so long in any case")
     parser.add_argument("--figures", type=Path, help="a JSON file to store the figures in")
-    parser.add_argument("--plant", default="", help="a planted fault, of tests/attack/planted.py")
+    parser.add_argument("--plant", default="", help="a planted fault, of tests/attack/planted_front.py")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

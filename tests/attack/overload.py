@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.attack import figures, http
-from tests.attack.target import MEMORY_BOUND_KIB, Data, Target, attacked, prepare, resident_kib
+from tests.attack.front import MEMORY_BOUND_KIB, Data, Target, attacked, prepare, resident_kib
 from tests.servers import Nginx, unlimited
 
 TIMES = 10

@@ -184,7 +184,7 @@ def attacked(folder: Path, data: Data, plant: str = "", **environment: str) -> I
     """The service on `data`, ready to be attacked, with the planted fault of that name, if any."""
     running = Service(folder, data.database, ROOT, EVERRUNS_PLANT=plant, **environment)
     if plant:
-        running.application = "tests.attack.planted:application\\(\\)"
+        running.application = "tests.attack.planted_front:application\\(\\)"
     try:
         running.start()
         for _ in range(100):
