@@ -4,6 +4,7 @@
 # make lock: deploy/requirements.lock anew. make audit: known weaknesses, in what is pinned and in the code; secrets.
 # make screenshots: the pictures of the page in docs/, with Debian's chromium (apt-get install chromium fonts-dejavu-core).
 # make attack: the attacks of tests/attack at full length, half an hour; their figures go to docs/attacks.json.
+# make mutation: whether the tests see each small change of the code; an hour.
 # make bench, make bench-10m: the measurements of docs/BENCHMARKS.md, with wrk (apt-get install wrk).
 
 PYTHON ?= python3
@@ -59,6 +60,10 @@ attack: .venv/dev
 	$(BIN)/python -m tests.attack.environs --requests 1000000 --seed $(ATTACK_SEED) --figures docs/attacks.json
 	$(BIN)/python -m tests.attack.overload --seconds 20 --figures docs/attacks.json
 
+mutation: .venv/dev
+	rm -rf mutants
+	$(BIN)/python -m tests.attack.mutants --figures docs/attacks.json
+
 bench: BENCH_SIZES = 1000,100000,1000000
 bench-10m: BENCH_SIZES = 1000,100000,1000000,10000000
 bench bench-10m: .venv-bench/ready
@@ -71,7 +76,7 @@ screenshots: .venv/dev
 	$(BIN)/python -m docs.screenshots
 
 clean:
-	rm -rf .venv .venv-bench .venv-audit bench/data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-audit mutants bench/data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
