@@ -24,7 +24,13 @@ from werkzeug.test import TestResponse
 from everruns import create_app
 from everruns.cli import main
 
-PACKAGES = {"nginx": "nginx-light", "systemd-analyze": "systemd", "faketime": "faketime", "chromium": "chromium"}
+PACKAGES = {
+    "nginx": "nginx-light",
+    "systemd-analyze": "systemd",
+    "faketime": "faketime",
+    "chromium": "chromium",
+    "gcc": "gcc libc6-dev",
+}
 missing: dict[str, int] = {}
 
 
