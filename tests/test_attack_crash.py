@@ -1,8 +1,8 @@
-"""The attack of crashes, short, and the faults that it must find: each planted by hand, in the attack's own files."""
+"""The attack of crashes, short, and the faults planted by hand, in the attack's own files, that it must find."""
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +11,21 @@ from tests.attack import disk, planted, power, struck
 from tests.attack.disk import FROM_THEN_ON, ONCE
 from tests.attack.faults import Fault
 from tests.attack.struck import Crash
-from tests.attack.target import Broken
+from tests.attack.target import Broken, scratch
 
 pytestmark = pytest.mark.needs("gcc")
 
 
-def test_killed_and_stopped_imports_are_whole_or_absent_and_readers_do_not_notice(tmp_path: Path) -> None:
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """In memory: the short run must not depend on how fast a disk syncs."""
+    with scratch(in_memory=True) as folder:
+        yield folder
+
+
+def test_killed_and_stopped_imports_are_whole_or_absent_and_readers_do_not_notice(folder: Path) -> None:
     choice = random.Random(1)
-    with struck.crash(tmp_path, 1) as attacked:
+    with struck.crash(folder, 1) as attacked:
         attacked.calibrate(choice, [5, 40, 1100])
         attacked.kills(choice, 6)
         attacked.kill_workers()
@@ -33,39 +40,38 @@ def test_killed_and_stopped_imports_are_whole_or_absent_and_readers_do_not_notic
     assert figures["answers_304"] > 0
 
 
-def test_an_import_whose_calls_fail_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_an_import_whose_calls_fail_is_told_and_leaves_nothing(folder: Path) -> None:
     choice = random.Random(1)
-    with struck.alone(tmp_path) as attacked:
+    with struck.alone(folder) as attacked:
         figures = disk.failing_calls(attacked, choice, 40, (ONCE[0], FROM_THEN_ON[1]), step=9)
     assert figures["refused, eio"] >= 2
     assert figures["refused, enospc"] >= 2
 
 
-def test_a_full_disk_at_several_fill_levels(tmp_path: Path) -> None:
+def test_a_full_disk_at_several_fill_levels(folder: Path) -> None:
     try:
-        figures = disk.full_disk(tmp_path, random.Random(1), (1100,), 1 << 18)
+        figures = disk.full_disk(folder, random.Random(1), (1100,), 1 << 18)
     except PermissionError as error:
         pytest.skip(str(error))
     assert figures["refused, 1100 sessions"] >= 2
 
 
-def test_a_server_that_cannot_read_says_so_and_recovers(tmp_path: Path) -> None:
-    assert disk.failing_reads(tmp_path, random.Random(1), 4)["unavailable"] > 0
+def test_a_server_that_cannot_read_says_so_and_recovers(folder: Path) -> None:
+    assert disk.failing_reads(folder, random.Random(1), 4)["unavailable"] > 0
 
 
 @pytest.mark.parametrize("held", [True, False], ids=["the WAL stays", "the WAL goes"])
-def test_what_was_acknowledged_outlives_a_power_cut(tmp_path: Path, held: bool) -> None:
-    assert power.cuts(tmp_path, random.Random(1), 20, held).total() == 20
+def test_what_was_acknowledged_outlives_a_power_cut(folder: Path, held: bool) -> None:
+    assert power.cuts(folder, random.Random(1), 20, held).total() == 20
 
 
 # --- faults planted by hand -------------------------------------------------------------------------------------
 
 
 def kill_until_broken(attacked: Crash) -> None:
-    """Forty kills at writes, which are the moments that count."""
+    """Up to forty kills."""
     choice = random.Random(2)
-    attacked.calls = {40: 30}
-    attacked.seconds[40].append(0.4)
+    attacked.calibrate(choice, [40])
     attacked.kills(choice, 40)
 
 
@@ -81,37 +87,37 @@ PLANTED: dict[str, tuple[Callable[[Crash], None], str]] = {
 
 
 @pytest.mark.parametrize("fault", PLANTED)
-def test_a_planted_fault_of_the_importer_is_found(tmp_path: Path, fault: str) -> None:
+def test_a_planted_fault_of_the_importer_is_found(folder: Path, fault: str) -> None:
     strike, evidence = PLANTED[fault]
-    with struck.alone(tmp_path) as attacked:
+    with struck.alone(folder) as attacked:
         attacked.command = planted.command(fault)
         with pytest.raises(Broken, match=evidence):
             strike(attacked)
 
 
-def test_a_trigger_that_is_missing_is_found(tmp_path: Path) -> None:
-    with struck.alone(tmp_path) as attacked:
+def test_a_trigger_that_is_missing_is_found(folder: Path) -> None:
+    with struck.alone(folder) as attacked:
         planted.drop_a_trigger(attacked.target.path)
         with pytest.raises(Broken, match=re.escape("has 40 sessions, not 0")):
             attacked.calibrate(random.Random(1), [40])
 
 
-def test_a_wal_that_is_lost_after_a_kill_is_found(tmp_path: Path) -> None:
+def test_a_wal_that_is_lost_after_a_kill_is_found(folder: Path) -> None:
     choice = random.Random(1)
-    with struck.crash(tmp_path, 1) as attacked:
+    with struck.crash(folder, 1) as attacked:
         attacked.calibrate(choice, [40])
         attacked.spoil = planted.lose_the_wal
         with pytest.raises(Broken):
             attacked.kills(choice, 10)
 
 
-def test_a_writer_that_does_not_sync_is_found_by_a_power_cut(tmp_path: Path) -> None:
+def test_a_writer_that_does_not_sync_is_found_by_a_power_cut(folder: Path) -> None:
     with pytest.raises(Broken):
-        power.cuts(tmp_path, random.Random(1), 50, True, planted.command("a_writer_that_does_not_sync"))
+        power.cuts(folder, random.Random(1), 50, True, planted.command("a_writer_that_does_not_sync"))
 
 
-def test_answers_of_two_moments_are_found(tmp_path: Path) -> None:
-    server = planted.server(tmp_path / "planted", "a_total_of_another_moment")
+def test_answers_of_two_moments_are_found(folder: Path) -> None:
+    server = planted.server(folder / "planted", "a_total_of_another_moment")
     choice = random.Random(1)
-    with struck.crash(tmp_path, 1, server) as attacked, pytest.raises(Broken, match="but allowed are"):
+    with struck.crash(folder, 1, server) as attacked, pytest.raises(Broken, match="but allowed are"):
         attacked.calibrate(choice, [5, 40] * 10)

@@ -42,13 +42,18 @@ def server(folder: Path, fault: str) -> Path:
 
 
 def an_import_in_two_halves() -> AbstractContextManager[Any]:
-    """What came before the first sessions are stored is committed on its own."""
+    """Half of the sessions, and their agents, are committed on their own."""
     store = importer.Import._store_sessions
 
     def halves(self: importer.Import) -> None:
+        sessions = list(self.gathered.items())
+        middle = len(sessions) // 2
+        self.gathered = dict(sessions[:middle])
+        store(self)
         self.connection.execute("COMMIT")
         time.sleep(0.02)
         self.connection.execute("BEGIN IMMEDIATE")
+        self.gathered = dict(sessions[middle:])
         store(self)
 
     return patch.object(importer.Import, "_store_sessions", halves)
