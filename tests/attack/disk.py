@@ -52,6 +52,7 @@ def undo(attacked: Crash) -> None:
     attacked.onlooker.begin(State())
     delete(attacked.target.path, before.batches)
     attacked.onlooker.end(State())
+    attacked.undecided = []
     with closing(sqlite3.connect(attacked.target.path, timeout=5)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -40,6 +40,7 @@ class Crash:
         self.file = target.folder / "import.ndjson"
         self.log = target.folder / "calls"
         self.number = 0
+        self.undecided: list[State] = []
         self.seconds: dict[int, deque[float]] = defaultdict(lambda: deque(maxlen=5))
         self.calls: dict[int, int] = {}
 
@@ -64,16 +65,18 @@ class Crash:
         """See that the database is clean and holds what it may; returns whether the import is there."""
         self.check(what)
         before, found = self.onlooker.state, observe(self.target.path)
-        if found == after.facts():
-            committed = True
-        elif found == before.facts() and status != 0:
-            committed = False
-        else:
+        # What was killed right before its commit was told to the others may still come, whole, when all of them are
+        # gone, unless something was committed since.
+        allowed = [after] if status == 0 else [after, before, *self.undecided]
+        now = next((state for state in allowed if found == state.facts()), None)
+        if now is None:
             raise Broken(f"{what}, exit status {status}: {told(found, before, after)}")
-        self.counts["acknowledged" if status == 0 else "stored unacknowledged" if committed else "not stored"] += 1
-        self.onlooker.end(after if committed else before)
+        outcomes = {before: "not stored", after: "acknowledged" if status == 0 else "stored unacknowledged"}
+        self.counts[outcomes.get(now, "stored unacknowledged, later")] += 1
+        self.undecided = [*self.undecided, after] if now == before else []
+        self.onlooker.end(now)
         self.trim()
-        return committed
+        return now == after
 
     def check(self, what: str) -> None:
         """`everruns check`, now and then in a process of its own."""
@@ -98,6 +101,7 @@ class Crash:
             self.onlooker.begin(after)
             delete(self.target.path, gone)
             self.onlooker.end(after)
+            self.undecided = []
 
     def calibrate(self, choice: random.Random, sizes: list[int]) -> None:
         """One import of each size that is left in peace: how long it takes, and how many calls it makes."""
