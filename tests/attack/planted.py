@@ -119,6 +119,12 @@ def an_etag_without_the_revision() -> AbstractContextManager[Any]:
     return patch.object(pages, "etag", lambda organization, query: f"{organization.id}x{abs(hash(query)):x}")
 
 
+def a_key_that_outlives_its_end() -> AbstractContextManager[Any]:
+    """Whether a key was revoked, or has expired, is not looked at."""
+    end = "api_keys.revoked_at IS NULL AND (api_keys.expires_at IS NULL OR api_keys.expires_at > :now)"
+    return patch.object(auth, "FIND_KEY", auth.FIND_KEY.replace(end, "1"))
+
+
 def a_lookup_that_dawdles() -> AbstractContextManager[Any]:
     """A key that was once known is refused later than one that never was."""
     authenticate = auth.authenticate
@@ -157,6 +163,7 @@ FAULTS: dict[str, Fault] = {
         a_page_of_all_organizations,
         an_etag_without_the_catalog,
         an_etag_without_the_revision,
+        a_key_that_outlives_its_end,
         a_lookup_that_dawdles,
     )
 }
