@@ -19,10 +19,14 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import Phase, settings
 from werkzeug.test import TestResponse
 
 from everruns import create_app
 from everruns.cli import main
+
+# For `make mutation`, where it counts only that a test fails: no time goes into the smallest example.
+settings.register_profile("unshrunk", phases=[Phase.explicit, Phase.generate], database=None)
 
 PACKAGES = {
     "nginx": "nginx-light",
