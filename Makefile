@@ -3,7 +3,7 @@
 # make install: what a server needs, Litestream included; docs/DEPLOY.md says what then.
 # make lock: deploy/requirements.lock anew. make audit: known weaknesses, in what is pinned and in the code; secrets.
 # make screenshots: the pictures of the page in docs/, with Debian's chromium (apt-get install chromium fonts-dejavu-core).
-# make attack: the attacks of tests/attack at full length, half an hour; their figures go to docs/attacks.json.
+# make attack: the attacks of tests/attack at full length, two hours; their figures go to docs/attacks.json.
 # make mutation: whether the tests see each small change of the code; an hour.
 # make bench, make bench-10m: the measurements of docs/BENCHMARKS.md, with wrk (apt-get install wrk).
 
@@ -59,10 +59,16 @@ attack: .venv/dev
 	$(BIN)/python -m tests.attack.fuzz --requests 1000000 --seed $(ATTACK_SEED) --figures docs/attacks.json
 	$(BIN)/python -m tests.attack.environs --requests 1000000 --seed $(ATTACK_SEED) --figures docs/attacks.json
 	$(BIN)/python -m tests.attack.overload --seconds 20 --figures docs/attacks.json
+	$(BIN)/python -m tests.attack.crash --kills 1000 --seed $(ATTACK_SEED) --figures docs/attacks.json
+	$(BIN)/python -m tests.attack.concurrency --seconds 180 --seed $(ATTACK_SEED) --figures docs/attacks.json
+	$(BIN)/python -m tests.attack.isolation --examples 2000 --seed $(ATTACK_SEED) --figures docs/attacks.json
+	$(BIN)/python -m tests.attack.timing --requests 200000 --seed $(ATTACK_SEED) --figures docs/attacks.json
+	$(BIN)/python -m tests.attack.figures
 
 mutation: .venv/dev
 	rm -rf mutants
 	$(BIN)/python -m tests.attack.mutants --figures docs/attacks.json
+	$(BIN)/python -m tests.attack.figures
 
 bench: BENCH_SIZES = 1000,100000,1000000
 bench-10m: BENCH_SIZES = 1000,100000,1000000,10000000

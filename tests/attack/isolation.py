@@ -38,12 +38,12 @@ from hypothesis.stateful import (
 from everruns import auth, catalog, create_app, db, spans
 from everruns.importer import Import
 from everruns.reader import Found
+from everruns.values import BASE_HARNESS
 from tests.attack.target import Broken, Target, run, scratch
 from tests.test_features import expected as expected_features
 from tests.test_model import AGENT, BOUNDS, CAPABILITY, INSTANTS, SESSION, STORED, TAILS, TEXT, same
 
 MOST_ORGANIZATIONS = 3
-ADDED_LATER = {"harness_id"}  # keys of a session that this model does not know
 QUESTIONS: list[dict[str, Any]] = [
     {},
     {"limit": 1, "offset": 1},
@@ -71,8 +71,11 @@ seen: Counter[str] = Counter()
 
 @dataclass
 class Organization:
-    """What an organization has: agents and sessions by what makes ids the same, sessions in the order of storing."""
+    """What an organization has, each by what makes ids the same; sessions in the order of storing."""
 
+    harnesses: dict[str, dict[str, Any]] = field(
+        default_factory=lambda: {BASE_HARNESS: {"id": BASE_HARNESS, "capabilities": []}}
+    )
     agents: dict[str, dict[str, Any]] = field(default_factory=dict)
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -99,10 +102,12 @@ class Model:
         ]
 
     def _answered(self, org: str, session: dict[str, Any]) -> dict[str, Any]:
-        owner = self.organizations[org].agents[same(session["agent_id"])]
-        refs = [capability["ref"] for capability in session["capabilities"] + owner["capabilities"]]
-        features = expected_features(refs, self.catalog)
-        return session | {"organization_id": org, "agent_id": owner["id"], "features": features}
+        here = self.organizations[org]
+        harness, owner = here.harnesses[same(session["harness_id"])], here.agents[same(session["agent_id"])]
+        capabilities = session["capabilities"] + owner["capabilities"] + harness["capabilities"]
+        features = expected_features([capability["ref"] for capability in capabilities], self.catalog)
+        names = {"organization_id": org, "harness_id": harness["id"], "agent_id": owner["id"]}
+        return session | names | {"features": features}
 
 
 def spoil(path: Path) -> None:
@@ -169,15 +174,16 @@ class Machine(RuleBasedStateMachine):
     # --- organizations and keys
 
     @initialize(
+        harnesses=st.lists(AGENT, max_size=2),
         agents=st.lists(AGENT, min_size=1, max_size=3),
         ours=st.lists(SESSION, min_size=2, max_size=8),
         theirs=st.lists(SESSION, max_size=4),
     )
-    def begin(self, agents: list[Any], ours: list[Any], theirs: list[Any]) -> None:
-        """Two organizations with a key each, the same agents, and some sessions, of which some may have the same id."""
+    def begin(self, harnesses: list[Any], agents: list[Any], ours: list[Any], theirs: list[Any]) -> None:
+        """Two organizations with a key each, the same harnesses and agents, and sessions with few ids."""
         for number, sessions in enumerate((ours, theirs)):
             self.create_organization()
-            self.import_records(number, agents, sessions)
+            self.import_records(number, harnesses, agents, sessions)
 
     @precondition(lambda self: len(self.model.organizations) < MOST_ORGANIZATIONS)
     @rule()
@@ -225,17 +231,30 @@ class Machine(RuleBasedStateMachine):
     # --- imports
 
     @precondition(_has_organizations)
-    @rule(number=ANY, agents=st.lists(AGENT, max_size=3), sessions=st.lists(SESSION, max_size=8))
-    def import_records(self, number: int, agents: list[Any], sessions: list[Any]) -> None:
-        """Agents and sessions, new ones and ones that are there."""
+    @rule(
+        number=ANY,
+        harnesses=st.lists(AGENT, max_size=2),
+        agents=st.lists(AGENT, max_size=3),
+        sessions=st.lists(SESSION, max_size=8),
+    )
+    def import_records(self, number: int, harnesses: list[Any], agents: list[Any], sessions: list[Any]) -> None:
+        """Harnesses, agents and sessions, new ones and ones that are there."""
         org = self._org(number)
         here = self.model.organizations[org]
-        records = [{"id": f"agent_{item['tail']}", "capabilities": item["capabilities"]} for item in agents]
-        here.agents |= {same(record["id"]): record for record in records}
+        records = []
+        for kind, items, known in (("harness", harnesses, here.harnesses), ("agent", agents, here.agents)):
+            named = [{"id": f"{kind}_{item['tail']}", "capabilities": item["capabilities"]} for item in items]
+            known |= {same(record["id"]): record for record in named}
+            records += named
+        harness_ids = [harness["id"] for harness in here.harnesses.values()]
         owners = [agent["id"] for agent in here.agents.values()]
         for item in sessions if owners else []:
-            rest = {key: value for key, value in item.items() if key not in ("tail", "agent")}
-            record = {"id": f"session_{item['tail']}", "agent_id": owners[item["agent"] % len(owners)]} | rest
+            rest = {key: value for key, value in item.items() if key not in ("tail", "harness", "agent")}
+            named_by = {
+                "harness_id": harness_ids[item["harness"] % len(harness_ids)],
+                "agent_id": owners[item["agent"] % len(owners)],
+            }
+            record = {"id": f"session_{item['tail']}"} | named_by | rest
             records.append(record)
             times = {key: STORED[record[key]] for key in ("created_at", "updated_at")}
             here.sessions[same(record["id"])] = record | times
@@ -275,7 +294,14 @@ class Machine(RuleBasedStateMachine):
         """A new session with the agent of another; the session that has its id goes."""
         org, here, key = self._session(number)  # type: ignore[misc]
         new = f"session_{tail}"
-        record = {"id": new, "agent_id": here.sessions[key]["agent_id"], "title": None, "tags": [], "model_id": None}
+        record = {
+            "id": new,
+            "harness_id": BASE_HARNESS,
+            "agent_id": here.sessions[key]["agent_id"],
+            "title": None,
+            "tags": [],
+            "model_id": None,
+        }
         record |= {"capabilities": [], "status": "started", "created_at": STORED[created_at]}
         record |= {"updated_at": STORED[created_at]}
         self._sql(
@@ -406,9 +432,6 @@ class Machine(RuleBasedStateMachine):
         offset, limit = asked.get("offset", 0), asked.get("limit", 20)
         wanted = {"data": matching[offset : offset + limit], "total": len(matching), "offset": offset, "limit": limit}
         told = json.loads(answer.data)
-        told["data"] = [
-            {name: value for name, value in item.items() if name not in ADDED_LATER} for item in told.get("data", [])
-        ]
         if answer.status_code != 200 or told != wanted:
             raise Broken(f"{url} of {org}: {answer.status_code} {told}, not {wanted}")
         self._judge_etag(url, headers, answer.headers["ETag"], answer.data)
