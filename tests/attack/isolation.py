@@ -38,12 +38,12 @@ from hypothesis.stateful import (
 from everruns import auth, catalog, create_app, db, spans
 from everruns.importer import Import
 from everruns.reader import Found
+from everruns.values import BASE_HARNESS
 from tests.attack.target import Broken, Target, run, scratch
 from tests.test_features import expected as expected_features
 from tests.test_model import AGENT, BOUNDS, CAPABILITY, INSTANTS, SESSION, STORED, TAILS, TEXT, same
 
 MOST_ORGANIZATIONS = 3
-ADDED_LATER = {"harness_id"}  # keys of a session that this model does not know
 QUESTIONS: list[dict[str, Any]] = [
     {},
     {"limit": 1, "offset": 1},
@@ -71,8 +71,9 @@ seen: Counter[str] = Counter()
 
 @dataclass
 class Organization:
-    """What an organization has: agents and sessions by what makes ids the same, sessions in the order of storing."""
+    """What an organization has, by what makes ids the same; sessions in the order of storing."""
 
+    harnesses: dict[str, dict[str, Any]] = field(default_factory=dict)
     agents: dict[str, dict[str, Any]] = field(default_factory=dict)
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -99,10 +100,25 @@ class Model:
         ]
 
     def _answered(self, org: str, session: dict[str, Any]) -> dict[str, Any]:
-        owner = self.organizations[org].agents[same(session["agent_id"])]
-        refs = [capability["ref"] for capability in session["capabilities"] + owner["capabilities"]]
-        features = expected_features(refs, self.catalog)
-        return session | {"organization_id": org, "agent_id": owner["id"], "features": features}
+        here = self.organizations[org]
+        harness = here.harnesses.get(same(session["harness_id"]), {"id": BASE_HARNESS, "capabilities": []})
+        agent = here.agents[same(session["agent_id"])]
+        capabilities = session["capabilities"] + agent["capabilities"] + harness["capabilities"]
+        features = expected_features([capability["ref"] for capability in capabilities], self.catalog)
+        names = {"organization_id": org, "harness_id": harness["id"], "agent_id": agent["id"]}
+        return session | names | {"features": features}
+
+
+def session_record(here: Organization, item: dict[str, Any]) -> dict[str, Any]:
+    """What is imported for a session that was drawn: its numbers choose among the harnesses and agents there are."""
+    harnesses = [BASE_HARNESS, None, *(harness["id"] for harness in here.harnesses.values())]
+    agents = [agent["id"] for agent in here.agents.values()]
+    rest = {key: value for key, value in item.items() if key not in ("tail", "harness", "agent")}
+    return rest | {
+        "id": f"session_{item['tail']}",
+        "harness_id": harnesses[item["harness"] % len(harnesses)],
+        "agent_id": agents[item["agent"] % len(agents)],
+    }
 
 
 def spoil(path: Path) -> None:
@@ -169,15 +185,16 @@ class Machine(RuleBasedStateMachine):
     # --- organizations and keys
 
     @initialize(
+        harnesses=st.lists(AGENT, max_size=2),
         agents=st.lists(AGENT, min_size=1, max_size=3),
         ours=st.lists(SESSION, min_size=2, max_size=8),
         theirs=st.lists(SESSION, max_size=4),
     )
-    def begin(self, agents: list[Any], ours: list[Any], theirs: list[Any]) -> None:
+    def begin(self, harnesses: list[Any], agents: list[Any], ours: list[Any], theirs: list[Any]) -> None:
         """Two organizations with a key each, the same agents, and some sessions, of which some may have the same id."""
         for number, sessions in enumerate((ours, theirs)):
             self.create_organization()
-            self.import_records(number, agents, sessions)
+            self.import_records(number, harnesses, agents, sessions)
 
     @precondition(lambda self: len(self.model.organizations) < MOST_ORGANIZATIONS)
     @rule()
@@ -225,20 +242,26 @@ class Machine(RuleBasedStateMachine):
     # --- imports
 
     @precondition(_has_organizations)
-    @rule(number=ANY, agents=st.lists(AGENT, max_size=3), sessions=st.lists(SESSION, max_size=8))
-    def import_records(self, number: int, agents: list[Any], sessions: list[Any]) -> None:
-        """Agents and sessions, new ones and ones that are there."""
+    @rule(
+        number=ANY,
+        harnesses=st.lists(AGENT, max_size=2),
+        agents=st.lists(AGENT, max_size=3),
+        sessions=st.lists(SESSION, max_size=8),
+    )
+    def import_records(self, number: int, harnesses: list[Any], agents: list[Any], sessions: list[Any]) -> None:
+        """Harnesses, agents and sessions, new ones and ones that are there."""
         org = self._org(number)
         here = self.model.organizations[org]
-        records = [{"id": f"agent_{item['tail']}", "capabilities": item["capabilities"]} for item in agents]
-        here.agents |= {same(record["id"]): record for record in records}
-        owners = [agent["id"] for agent in here.agents.values()]
-        for item in sessions if owners else []:
-            rest = {key: value for key, value in item.items() if key not in ("tail", "agent")}
-            record = {"id": f"session_{item['tail']}", "agent_id": owners[item["agent"] % len(owners)]} | rest
+        records = []
+        for kind, items, known in (("harness", harnesses, here.harnesses), ("agent", agents, here.agents)):
+            owners = [{"id": f"{kind}_{item['tail']}", "capabilities": item["capabilities"]} for item in items]
+            known |= {same(record["id"]): record for record in owners}
+            records += owners
+        for item in sessions if here.agents else []:
+            record = session_record(here, item)
             records.append(record)
             times = {key: STORED[record[key]] for key in ("created_at", "updated_at")}
-            here.sessions[same(record["id"])] = record | times
+            here.sessions[same(record["id"])] = record | times | {"harness_id": record["harness_id"] or BASE_HARNESS}
         with self._writing() as connection:
             Import(connection, self._id(connection, org)).run(Found("attack", record) for record in records)
 
@@ -275,7 +298,8 @@ class Machine(RuleBasedStateMachine):
         """A new session with the agent of another; the session that has its id goes."""
         org, here, key = self._session(number)  # type: ignore[misc]
         new = f"session_{tail}"
-        record = {"id": new, "agent_id": here.sessions[key]["agent_id"], "title": None, "tags": [], "model_id": None}
+        record = {"id": new, "harness_id": BASE_HARNESS, "agent_id": here.sessions[key]["agent_id"]}
+        record |= {"title": None, "tags": [], "model_id": None}
         record |= {"capabilities": [], "status": "started", "created_at": STORED[created_at]}
         record |= {"updated_at": STORED[created_at]}
         self._sql(
@@ -297,17 +321,20 @@ class Machine(RuleBasedStateMachine):
         self._sql(f"DELETE FROM sessions WHERE {WHICH}", key, org)
 
     @precondition(_has_sessions)
-    @rule(number=ANY, capabilities=st.lists(CAPABILITY, max_size=2))
-    def change_agent(self, number: int, capabilities: list[Any]) -> None:
-        """The agent of a session can do other things."""
+    @rule(number=ANY, kind=st.sampled_from(["agent", "harness"]), capabilities=st.lists(CAPABILITY, max_size=2))
+    def change_owner(self, number: int, kind: str, capabilities: list[Any]) -> None:
+        """The agent, or the harness, of a session can do other things."""
         org, here, key = self._session(number)  # type: ignore[misc]
-        agent = same(here.sessions[key]["agent_id"])
-        here.agents[agent] = here.agents[agent] | {"capabilities": capabilities}
-        owner = f"(SELECT agent_id FROM sessions WHERE {WHICH})"
-        self._sql(f"DELETE FROM agent_capabilities WHERE agent_id = {owner}", key, org)
+        owners = here.agents if kind == "agent" else here.harnesses
+        owner = same(here.sessions[key][f"{kind}_id"])
+        if owner not in owners:
+            return  # the base harness, which has no row
+        owners[owner] = owners[owner] | {"capabilities": capabilities}
+        found = f"(SELECT {kind}_id FROM sessions WHERE {WHICH})"
+        self._sql(f"DELETE FROM {kind}_capabilities WHERE {kind}_id = {found}", key, org)
         for position, capability in enumerate(capabilities):
             self._sql(
-                f"INSERT INTO agent_capabilities (position, capability_id, agent_id) VALUES (?, ?, {owner})",
+                f"INSERT INTO {kind}_capabilities (position, capability_id, {kind}_id) VALUES (?, ?, {found})",
                 *(position, capability["ref"], key, org),
             )
 
@@ -406,9 +433,6 @@ class Machine(RuleBasedStateMachine):
         offset, limit = asked.get("offset", 0), asked.get("limit", 20)
         wanted = {"data": matching[offset : offset + limit], "total": len(matching), "offset": offset, "limit": limit}
         told = json.loads(answer.data)
-        told["data"] = [
-            {name: value for name, value in item.items() if name not in ADDED_LATER} for item in told.get("data", [])
-        ]
         if answer.status_code != 200 or told != wanted:
             raise Broken(f"{url} of {org}: {answer.status_code} {told}, not {wanted}")
         self._judge_etag(url, headers, answer.headers["ETag"], answer.data)
