@@ -32,7 +32,7 @@ FROM api_keys
 JOIN organizations ON organizations.id = api_keys.organization_id
 WHERE api_keys.id = coalesce(
   (SELECT id FROM api_keys WHERE sha256 >= :sha256 ORDER BY sha256 LIMIT 1),
-  (SELECT id FROM api_keys ORDER BY sha256 LIMIT 1)
+  (SELECT id FROM api_keys WHERE sha256 >= x'' ORDER BY sha256 LIMIT 1)
 )
 """
 

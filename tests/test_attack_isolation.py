@@ -7,18 +7,18 @@ from tests.attack.target import Broken
 
 
 def test_organizations_keys_catalogs_and_backups_in_any_order_are_as_the_model() -> None:
-    figures = isolation.attack(40)
-    assert figures["examples"] >= 40
-    assert figures["answers"] > 5000
-    assert figures["walks"] > 10
+    figures = isolation.attack(25)
+    assert figures["examples"] >= 25
+    assert figures["answers"] > 3000
+    assert figures["walks"] > 3
 
 
 @pytest.mark.parametrize(
     ("fault", "evidence"),
     [
         ("a_page_of_all_organizations", "/v1/sessions"),
-        ("an_etag_without_the_catalog", "stands for|200 .*, not "),
-        ("an_etag_without_the_revision", "stands for|200 .*, not "),
+        ("an_etag_without_the_catalog", "stands for|, not {'data'"),
+        ("an_etag_without_the_revision", "stands for|, not {'data'"),
         ("a_key_that_outlives_its_end", "a key that is not good: 200"),
     ],
 )

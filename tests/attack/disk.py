@@ -241,7 +241,7 @@ def attack(seed: int, exhaustive: bool) -> dict[str, Any]:
         found["failing reads"] = failing_reads(folder, choice, 200 if exhaustive else 10)
     with scratch() as folder:
         try:
-            found["full disk"] = full_disk(folder, choice, (40, 1100), 4096 if exhaustive else 65536)
+            found["full disk"] = full_disk(folder, choice, (40, 1100), 16384 if exhaustive else 65536)
         except PermissionError as error:
             say(f"full disk: not tried: {error}")
     say(f"disk: {found}")

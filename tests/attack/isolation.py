@@ -71,11 +71,9 @@ seen: Counter[str] = Counter()
 
 @dataclass
 class Organization:
-    """What an organization has, each by what makes ids the same; sessions in the order of storing."""
+    """What an organization has, by what makes ids the same; sessions in the order of storing."""
 
-    harnesses: dict[str, dict[str, Any]] = field(
-        default_factory=lambda: {BASE_HARNESS: {"id": BASE_HARNESS, "capabilities": []}}
-    )
+    harnesses: dict[str, dict[str, Any]] = field(default_factory=dict)
     agents: dict[str, dict[str, Any]] = field(default_factory=dict)
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -103,11 +101,24 @@ class Model:
 
     def _answered(self, org: str, session: dict[str, Any]) -> dict[str, Any]:
         here = self.organizations[org]
-        harness, owner = here.harnesses[same(session["harness_id"])], here.agents[same(session["agent_id"])]
-        capabilities = session["capabilities"] + owner["capabilities"] + harness["capabilities"]
+        harness = here.harnesses.get(same(session["harness_id"]), {"id": BASE_HARNESS, "capabilities": []})
+        agent = here.agents[same(session["agent_id"])]
+        capabilities = session["capabilities"] + agent["capabilities"] + harness["capabilities"]
         features = expected_features([capability["ref"] for capability in capabilities], self.catalog)
-        names = {"organization_id": org, "harness_id": harness["id"], "agent_id": owner["id"]}
+        names = {"organization_id": org, "harness_id": harness["id"], "agent_id": agent["id"]}
         return session | names | {"features": features}
+
+
+def session_record(here: Organization, item: dict[str, Any]) -> dict[str, Any]:
+    """What is imported for a session that was drawn: its numbers choose among the harnesses and agents there are."""
+    harnesses = [BASE_HARNESS, None, *(harness["id"] for harness in here.harnesses.values())]
+    agents = [agent["id"] for agent in here.agents.values()]
+    rest = {key: value for key, value in item.items() if key not in ("tail", "harness", "agent")}
+    return rest | {
+        "id": f"session_{item['tail']}",
+        "harness_id": harnesses[item["harness"] % len(harnesses)],
+        "agent_id": agents[item["agent"] % len(agents)],
+    }
 
 
 def spoil(path: Path) -> None:
@@ -180,7 +191,7 @@ class Machine(RuleBasedStateMachine):
         theirs=st.lists(SESSION, max_size=4),
     )
     def begin(self, harnesses: list[Any], agents: list[Any], ours: list[Any], theirs: list[Any]) -> None:
-        """Two organizations with a key each, the same harnesses and agents, and sessions with few ids."""
+        """Two organizations with a key each, the same agents, and some sessions, of which some may have the same id."""
         for number, sessions in enumerate((ours, theirs)):
             self.create_organization()
             self.import_records(number, harnesses, agents, sessions)
@@ -243,21 +254,14 @@ class Machine(RuleBasedStateMachine):
         here = self.model.organizations[org]
         records = []
         for kind, items, known in (("harness", harnesses, here.harnesses), ("agent", agents, here.agents)):
-            named = [{"id": f"{kind}_{item['tail']}", "capabilities": item["capabilities"]} for item in items]
-            known |= {same(record["id"]): record for record in named}
-            records += named
-        harness_ids = [harness["id"] for harness in here.harnesses.values()]
-        owners = [agent["id"] for agent in here.agents.values()]
-        for item in sessions if owners else []:
-            rest = {key: value for key, value in item.items() if key not in ("tail", "harness", "agent")}
-            named_by = {
-                "harness_id": harness_ids[item["harness"] % len(harness_ids)],
-                "agent_id": owners[item["agent"] % len(owners)],
-            }
-            record = {"id": f"session_{item['tail']}"} | named_by | rest
+            owners = [{"id": f"{kind}_{item['tail']}", "capabilities": item["capabilities"]} for item in items]
+            known |= {same(record["id"]): record for record in owners}
+            records += owners
+        for item in sessions if here.agents else []:
+            record = session_record(here, item)
             records.append(record)
             times = {key: STORED[record[key]] for key in ("created_at", "updated_at")}
-            here.sessions[same(record["id"])] = record | times
+            here.sessions[same(record["id"])] = record | times | {"harness_id": record["harness_id"] or BASE_HARNESS}
         with self._writing() as connection:
             Import(connection, self._id(connection, org)).run(Found("attack", record) for record in records)
 
@@ -294,14 +298,8 @@ class Machine(RuleBasedStateMachine):
         """A new session with the agent of another; the session that has its id goes."""
         org, here, key = self._session(number)  # type: ignore[misc]
         new = f"session_{tail}"
-        record = {
-            "id": new,
-            "harness_id": BASE_HARNESS,
-            "agent_id": here.sessions[key]["agent_id"],
-            "title": None,
-            "tags": [],
-            "model_id": None,
-        }
+        record = {"id": new, "harness_id": BASE_HARNESS, "agent_id": here.sessions[key]["agent_id"]}
+        record |= {"title": None, "tags": [], "model_id": None}
         record |= {"capabilities": [], "status": "started", "created_at": STORED[created_at]}
         record |= {"updated_at": STORED[created_at]}
         self._sql(
@@ -323,17 +321,20 @@ class Machine(RuleBasedStateMachine):
         self._sql(f"DELETE FROM sessions WHERE {WHICH}", key, org)
 
     @precondition(_has_sessions)
-    @rule(number=ANY, capabilities=st.lists(CAPABILITY, max_size=2))
-    def change_agent(self, number: int, capabilities: list[Any]) -> None:
-        """The agent of a session can do other things."""
+    @rule(number=ANY, kind=st.sampled_from(["agent", "harness"]), capabilities=st.lists(CAPABILITY, max_size=2))
+    def change_owner(self, number: int, kind: str, capabilities: list[Any]) -> None:
+        """The agent, or the harness, of a session can do other things."""
         org, here, key = self._session(number)  # type: ignore[misc]
-        agent = same(here.sessions[key]["agent_id"])
-        here.agents[agent] = here.agents[agent] | {"capabilities": capabilities}
-        owner = f"(SELECT agent_id FROM sessions WHERE {WHICH})"
-        self._sql(f"DELETE FROM agent_capabilities WHERE agent_id = {owner}", key, org)
+        owners = here.agents if kind == "agent" else here.harnesses
+        owner = same(here.sessions[key][f"{kind}_id"])
+        if owner not in owners:
+            return  # the base harness, which has no row
+        owners[owner] = owners[owner] | {"capabilities": capabilities}
+        found = f"(SELECT {kind}_id FROM sessions WHERE {WHICH})"
+        self._sql(f"DELETE FROM {kind}_capabilities WHERE {kind}_id = {found}", key, org)
         for position, capability in enumerate(capabilities):
             self._sql(
-                f"INSERT INTO agent_capabilities (position, capability_id, agent_id) VALUES (?, ?, {owner})",
+                f"INSERT INTO {kind}_capabilities (position, capability_id, {kind}_id) VALUES (?, ?, {found})",
                 *(position, capability["ref"], key, org),
             )
 
