@@ -195,7 +195,11 @@ _ERRORS: list[tuple[str, errors.ApiError]] = [
         ),
     ),
     ("A fault of the service; it is logged under the `request_id`.", errors.InternalError()),
-    ("The database is missing, locked, damaged or of another version.", errors.Unavailable()),
+    (
+        "The database is missing, locked, damaged or of another version; or, told by nginx as `unavailable`, "
+        "the service has too much to do.",
+        errors.Unavailable(),
+    ),
 ]
 ERRORS = {str(error.status): (description, error) for description, error in _ERRORS}
 OF_ANY_REQUEST = ("414", "429", "431", "500")

@@ -16,7 +16,7 @@ ADVICE = {
     "429": "wait for `Retry-After` seconds, ask again",
     "431": "send fewer or shorter headers",
     "500": "do not retry; tell the user the `request_id`",
-    "503": "wait for `Retry-After` seconds, ask again",
+    "503": "wait for `Retry-After` seconds, ask again; the same for `unavailable`",
 }
 
 TEXT = """\
@@ -67,7 +67,7 @@ where arguments were refused. `message` says what was wrong and what would be ri
 {errors}
 ## More
 
-- [OpenAPI 3.1 description](/api-doc/openapi.json): everything, for programs
+- [OpenAPI 3.1 description](api-doc/openapi.json): everything, for programs
 """
 
 

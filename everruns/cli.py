@@ -123,7 +123,7 @@ def list_keys(org: str) -> None:
     say("PREFIX\tNAME\tCREATED\tEXPIRES\tREVOKED")
     with db.snapshot() as connection:
         for key in auth.list_keys(connection, find_organization(connection, org)):
-            cells = (key.prefix, key.name, key.created_at, key.expires_at or "-", key.revoked_at or "-")
+            cells = (key.prefix, key.name or "-", key.created_at, key.expires_at or "-", key.revoked_at or "-")
             click.echo("\t".join(" ".join(cell.split()) for cell in cells))
 
 
@@ -134,7 +134,8 @@ def revoke_key(org: str, prefix: str) -> None:
     """Revoke the key of the organization ORG that begins with PREFIX, as list-keys shows it."""
     with db.transaction() as connection:
         if not auth.revoke_key(connection, find_organization(connection, org), prefix):
-            raise click.ClickException(f"no key of {org} has this prefix; 'everruns list-keys {org}' shows them")
+            known = f"'everruns list-keys {org}' shows the first {auth.PREFIX_LENGTH} characters of each"
+            raise click.ClickException(f"no key of {org} has these first characters; {known}, all of which are needed")
     say("revoked")
 
 
