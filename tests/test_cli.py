@@ -132,7 +132,7 @@ def test_list_keys_and_revoke_key(world: World) -> None:
     second = world.everruns("create-key", org, "--name", "a\tb", "--expires-in-days", "2").stdout.strip()
     other, other_key = world.organization()
     rows = [line.split("\t") for line in world.everruns("list-keys", org).stdout.splitlines()]
-    assert [(row[0], row[1], row[4]) for row in rows] == [(first[:12], "", "-"), (second[:12], "a b", "-")]
+    assert [(row[0], row[1], row[4]) for row in rows] == [(first[:12], "-", "-"), (second[:12], "a b", "-")]
     assert (rows[0][3], rows[1][3] > rows[1][2]) == ("-", True)
     assert "no key of" in world.everruns("revoke-key", org, other_key[:12], status=1).stderr
     world.everruns("revoke-key", org, first[:12])
