@@ -43,7 +43,7 @@ def attack(folder: Path, size: Size, application: Path = ROOT, fault: str | None
     organizations = [prepare(target) for _ in range(ORGANIZATIONS)]
     notes, answers = folder / "notes", [folder / f"answers-{number}" for number in range(size.readers)]
     notes.touch()
-    written_to = writers.Target(target.path, [org for org, _ in organizations], notes, fault)
+    written_to = writers.Written(target.path, [org for org, _ in organizations], notes, fault)
     keys = [key for _, key in organizations]
     spawn = multiprocessing.get_context("spawn")
     with servers.service(folder / "server", target.path, application, PYTHONPATH=str(ROOT)) as service:

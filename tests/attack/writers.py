@@ -40,7 +40,7 @@ WHERE public_id = :id
 """
 
 
-class Target(NamedTuple):
+class Written(NamedTuple):
     """What is written to: the database, the ids of its organizations, and the file in which changes are noted."""
 
     database: Path
@@ -49,7 +49,7 @@ class Target(NamedTuple):
     fault: str | None = None
 
 
-def write(target: Target, number: int, start: Barrier, seconds: float, seed: str) -> None:
+def write(target: Written, number: int, start: Barrier, seconds: float, seed: str) -> None:
     """Change something, again and again, for so many seconds from `start`; with `target.fault` planted."""
     with planted.FAULTS[target.fault]() if target.fault else nullcontext():
         writer = _Writer(target, number, seed)
@@ -63,7 +63,7 @@ def write(target: Target, number: int, start: Barrier, seconds: float, seed: str
 
 
 class _Writer:
-    def __init__(self, target: Target, number: int, seed: str) -> None:
+    def __init__(self, target: Written, number: int, seed: str) -> None:
         self.target, self.number = target, number
         self.choice = random.Random(seed)
         self.notebook = Notebook(target.notes, number)
