@@ -12,7 +12,6 @@ asking and of being answered; and an ETag must never have stood for two differen
 import argparse
 import json
 import multiprocessing
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,17 +43,21 @@ def attack(folder: Path, size: Size, application: Path = ROOT, fault: str | None
     organizations = [prepare(target) for _ in range(ORGANIZATIONS)]
     notes, answers = folder / "notes", [folder / f"answers-{number}" for number in range(size.readers)]
     notes.touch()
-    written_to = writers.Target(target.path, [org for org, _ in organizations], notes, fault)
+    written_to = writers.Written(target.path, [org for org, _ in organizations], notes, fault)
     keys = [key for _, key in organizations]
     spawn = multiprocessing.get_context("spawn")
     with servers.service(folder / "server", target.path, application, PYTHONPATH=str(ROOT)) as service:
-        end = time.monotonic() + size.seconds
+        start = spawn.Barrier(size.readers + size.writers)
         processes = [
-            spawn.Process(target=writers.write, args=(written_to, number, end, f"{size.seed} writer {number}"))
+            spawn.Process(
+                target=writers.write, args=(written_to, number, start, size.seconds, f"{size.seed} writer {number}")
+            )
             for number in range(size.writers)
         ]
         processes += [
-            spawn.Process(target=read, args=(service.path, keys, end, f"{size.seed} reader {number}", path))
+            spawn.Process(
+                target=read, args=(service.path, keys, start, size.seconds, f"{size.seed} reader {number}", path)
+            )
             for number, path in enumerate(answers)
         ]
         for process in processes:

@@ -33,11 +33,17 @@ static const char *database, *ops, *action, *when;
 static long at, calls;
 static int sticky, record = -1;
 
+/* A copy: a process that changes its title writes over its environment. */
+static const char *setting(const char *name) {
+  const char *value = getenv(name);
+  return value ? strdup(value) : NULL;
+}
+
 __attribute__((constructor)) static void begin(void) {
-  database = getenv("FAULT_FILE");
-  ops = getenv("FAULT_OPS");
-  action = getenv("FAULT_ACTION");
-  when = getenv("FAULT_SWITCH");
+  database = setting("FAULT_FILE");
+  ops = setting("FAULT_OPS");
+  action = setting("FAULT_ACTION");
+  when = setting("FAULT_SWITCH");
   sticky = getenv("FAULT_STICKY") != NULL;
   at = getenv("FAULT_AT") ? atol(getenv("FAULT_AT")) : 0;
   const char *log = getenv("FAULT_LOG");

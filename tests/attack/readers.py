@@ -4,17 +4,22 @@ import hashlib
 import json
 import random
 import time
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from tests import servers
 from tests.attack.history import QUESTIONS, Answer, Session, mark
 
+PATIENCE = 60  # seconds, until all have started
 
-def read(address: str, keys: list[str], end: float, seed: str, path: Path) -> None:
-    """Ask until `end`; the answers are lines of the file at `path`."""
+
+def read(address: str, keys: list[str], start: Barrier, seconds: float, seed: str, path: Path) -> None:
+    """Ask for so many seconds from `start`; the answers are lines of the file at `path`."""
     choice = random.Random(seed)
     connection = servers.connection(address)
     known: dict[tuple[int, int], Answer] = {}
+    start.wait(PATIENCE)
+    end = time.monotonic() + seconds
     with path.open("w") as file:
         while time.monotonic() < end:
             organization, question = choice.randrange(len(keys)), choice.randrange(len(QUESTIONS))

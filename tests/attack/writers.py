@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from datetime import timedelta
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from everruns.values import instant
 from tests.attack import planted
 from tests.attack.batches import BEGIN
 from tests.attack.history import AGENTS, Note, Notebook, Session
+from tests.attack.readers import PATIENCE
 from tests.conftest import ROOT
 
 MOST_SESSIONS = 300  # of one writer in one organization
@@ -38,7 +40,7 @@ WHERE public_id = :id
 """
 
 
-class Target(NamedTuple):
+class Written(NamedTuple):
     """What is written to: the database, the ids of its organizations, and the file in which changes are noted."""
 
     database: Path
@@ -47,19 +49,21 @@ class Target(NamedTuple):
     fault: str | None = None
 
 
-def write(target: Target, number: int, end: float, seed: str) -> None:
-    """Change something, again and again, until `end`; with `target.fault` planted."""
+def write(target: Written, number: int, start: Barrier, seconds: float, seed: str) -> None:
+    """Change something, again and again, for so many seconds from `start`; with `target.fault` planted."""
     with planted.FAULTS[target.fault]() if target.fault else nullcontext():
         writer = _Writer(target, number, seed)
         ways = [writer.imports, writer.changes, writer.deletes, writer.renames_the_feature, writer.imports_by_command]
         with closing(writer.connection):
+            start.wait(PATIENCE)
+            end = time.monotonic() + seconds
             while time.monotonic() < end:
                 writer.choice.choices(ways, weights=[45, 25, 20, 6, 4])[0]()
                 time.sleep(writer.choice.uniform(0, 0.03))
 
 
 class _Writer:
-    def __init__(self, target: Target, number: int, seed: str) -> None:
+    def __init__(self, target: Written, number: int, seed: str) -> None:
         self.target, self.number = target, number
         self.choice = random.Random(seed)
         self.notebook = Notebook(target.notes, number)
