@@ -241,6 +241,7 @@ def test_a_wrong_key_is_told_and_another_can_be_given(page: Page, site: Site, ke
     expect(fault).to_contain_text(
         re.compile("This key does not work.*A valid API key is needed|This is not a key: keys begin with evr_")
     )
+    expect(fault).to_contain_text("Make one with: everruns create-key ORG")
     expect(page.get_by_label("API key")).to_be_focused()
     assert page.evaluate("sessionStorage.length") == 0
     page.get_by_label("API key").fill(site.key)
@@ -793,6 +794,7 @@ def test_what_is_malformed_in_the_address_bar_is_told_beside_it_and_can_be_clear
 ) -> None:
     enter(page, site.key, f"/?{search}")
     expect(page.locator(where)).to_contain_text(told)
+    expect(page.locator("#notice")).not_to_contain_text("next try")
     button = "Show the last weeks" if where == "#chart-note" else "Clear filters"
     page.get_by_role("button", name=button).click()
     shows(page, "1–20 of 10,000")
