@@ -238,12 +238,22 @@ def test_a_wrong_key_is_told_and_another_can_be_given(page: Page, site: Site, ke
     page.get_by_label("API key").fill(key)
     page.keyboard.press("Enter")
     fault = page.locator("#key-fault")
-    expect(fault).to_contain_text(re.compile("This key does not work.*a valid API key is needed|This is no key"))
+    expect(fault).to_contain_text(
+        re.compile("This key does not work.*A valid API key is needed|This is not a key: keys begin with evr_")
+    )
+    expect(fault).to_contain_text("Make one with: everruns create-key ORG")
     expect(page.get_by_label("API key")).to_be_focused()
     assert page.evaluate("sessionStorage.length") == 0
     page.get_by_label("API key").fill(site.key)
     page.keyboard.press("Enter")
     shows(page, "1–20 of 10,000")
+
+
+@in_browser
+@pytest.mark.parametrize("around", ["Authorization: Bearer {}", "bearer {} ", '"{}"', "-H 'Authorization: Bearer {}'"])
+def test_what_is_pasted_around_a_key_is_not_part_of_it(page: Page, site: Site, around: str) -> None:
+    enter(page, around.format(site.key))
+    assert page.evaluate("Object.values(sessionStorage)") == [site.key]
 
 
 @in_browser
@@ -253,7 +263,7 @@ def test_a_key_that_is_revoked_while_the_page_is_open_is_forgotten(page: Page, s
     site.world.everruns("revoke-key", site.org, key[:12])
     page.clock.fast_forward(11_000)
     expect(page.locator("#key-fault")).to_contain_text("does not work any more")
-    expect(page.locator("#key-fault")).to_contain_text("a valid API key is needed")
+    expect(page.locator("#key-fault")).to_contain_text("A valid API key is needed")
     assert page.evaluate("sessionStorage.length") == 0
     assert page.locator("tr.session").count() == 0
     assert "Session 0" not in page.content()
@@ -275,7 +285,7 @@ def test_the_newest_sessions_are_a_table(page: Page, site: Site) -> None:
     assert page.locator("tr.session").first.locator(".feature").all_inner_texts() == ["file_system"]
     expect(row.locator("td").last).to_have_text("model_1")
     created = row.locator("time")
-    assert re.fullmatch(r"\d+ (hr|min|day|days) ago", created.inner_text())
+    assert re.fullmatch(r"\d+ (hr|min) ago|\d+ \w{3}(, \d\d:\d\d| \d{4})", created.inner_text())
     moment = site.world.sql("SELECT created_at FROM sessions WHERE public_id = 'session_00007'")[0][0]
     assert moment.replace("T", " ").replace("Z", " UTC") in str(created.get_attribute("title"))
     expect(page.get_by_role("table", name="Sessions of your organization, newest first")).to_be_visible()
@@ -431,6 +441,88 @@ def test_where_the_clipboard_is_not_allowed_the_text_is_selected(page: Page, sit
     assert json.loads(selected)["id"] == "session_00000"
 
 
+@in_browser
+def test_a_selection_elsewhere_does_not_keep_a_row_from_opening_and_closing(page: Page, site: Site) -> None:
+    page.add_init_script("delete Navigator.prototype.clipboard")
+    enter(page, site.key)
+    button = page.locator("button.open").first
+    button.click()
+    page.get_by_role("button", name="Copy Raw JSON").click()
+    assert page.evaluate("String(getSelection())") != ""
+    button.press("Enter")
+    expect(page.locator("#detail")).to_have_count(0)
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('#chart-heading'))")
+    page.locator("tr.session td[data-label=Status]").nth(1).click()
+    expect(page.locator("button.open").nth(1)).to_have_attribute("aria-expanded", "true")
+    select = "getSelection().selectAllChildren(document.querySelectorAll('tr.session')[2])"
+    page.locator("tr.session td[data-label=Status]").nth(2).evaluate(f"cell => {{ {select}; cell.click(); }}")
+    expect(page.locator("button.open").nth(2)).to_have_attribute("aria-expanded", "false")
+    button.evaluate("button => { getSelection().selectAllChildren(button.closest('tr')); button.click(); }")
+    expect(button).to_have_attribute("aria-expanded", "true")
+    button.press("Escape")
+    expect(page.locator("#detail")).to_have_count(0)
+
+
+@in_browser
+def test_a_turned_page_is_seen_from_its_first_row(page: Page, site: Site) -> None:
+    page.set_viewport_size({"width": 1280, "height": 500})
+    enter(page, site.key, "/?limit=50")
+    for name, told in (("Next", "51–100"), ("Last", "9,951–10,000"), ("Previous", "9,901–9,950"), ("First", "1–50")):
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        page.get_by_role("button", name=name).click()
+        shows(page, f"{told} of 10,000")
+        expect(page.locator("tr.session").first).to_be_in_viewport(ratio=1)
+
+
+@in_browser
+def test_an_open_row_stays_when_newer_sessions_come_until_it_is_closed(page: Page, site: Site) -> None:
+    org, key = site.world.organization()
+    site.world.load(org, agent(), *(session(n, title=f"{n}") for n in range(10)))
+    enter(page, key, "/?limit=10")
+    seen = titles(page)
+    page.locator("button.open").last.click()
+    json_of_it = page.locator("#detail pre").first
+    told = json_of_it.inner_text()
+    expect(page.locator("#held")).to_contain_text("Held still while a row is open")
+    site.world.load(org, session("newer", title="newer", created_at="2026-02-27T13:13:54Z"))
+    with page.expect_response("**/v1/sessions?**"):
+        page.clock.fast_forward(11_000)
+    settled(page)
+    assert titles(page) == seen
+    expect(json_of_it).to_have_text(told)
+    page.locator("button.open").last.click()
+    shows(page, "1–10 of 11")
+    assert titles(page) == ["newer", *seen[:-1]]
+    expect(page.locator("#held")).to_be_hidden()
+    page.locator("button.open").last.click()
+    page.get_by_role("button", name="First").click()
+    expect(page.locator("#detail")).to_have_count(0)
+    expect(page.locator("#held")).to_be_hidden()
+    assert "pinned" not in page.url
+
+
+@in_browser
+def test_a_shared_address_shows_its_open_row_in_view(page: Page, site: Site) -> None:
+    page.set_viewport_size({"width": 1280, "height": 500})
+    enter(page, site.key, "/?limit=50&open=session_00040")
+    expect(page.locator("#detail")).to_be_in_viewport()
+    expect(page.locator('[aria-expanded="true"]')).to_be_in_viewport(ratio=1)
+
+
+@in_browser
+def test_a_short_id_is_whole_and_an_old_session_has_its_date(page: Page, site: Site) -> None:
+    org, key = site.world.organization()
+    short = "agent_1"
+    site.world.load(org, agent(short), session(1, agent_id=short, created_at="2020-11-17T10:00:00Z"))
+    enter(page, key)
+    button = page.locator("button.agent")
+    assert button.evaluate("button => [...button.children].map(part => part.textContent)") == [short]
+    created = page.locator("tr.session time")
+    expect(created).to_have_text("17 Nov 2020")
+    expect(created).to_have_attribute("datetime", "2020-11-17T10:00:00.000000Z")
+    expect(created).to_have_attribute("title", re.compile(r"yr ago: 2020-11-17 10:00:00.000000 UTC"))
+
+
 # --- the chart -------------------------------------------------------------------------------------------------
 
 
@@ -479,6 +571,43 @@ def test_with_no_session_in_these_weeks_the_chart_offers_those_of_the_newest(pag
     page.get_by_role("button", name="Show the weeks around the newest session").click()
     expect(bar(page, date(2020, 2, 27))).to_have_attribute("aria-label", "Thursday 27 February 2020: 1 session")
     expect(page.locator("#chart-note")).to_be_hidden()
+
+
+@in_browser
+def test_without_any_session_no_weeks_are_offered(page: Page, site: Site) -> None:
+    enter(page, site.empty)
+    expect(page.locator("#chart-note")).to_contain_text("No session was created in these 28 days.")
+    expect(page.locator("#chart-note button")).to_be_hidden()
+    expect(page.locator("#range")).to_have_text("No sessions")
+
+
+@in_browser
+def test_without_its_activity_no_other_organizations_chart_is_shown(page: Page, site: Site) -> None:
+    enter(page, site.key, f"/?agent_id={MAIN}&limit=10")
+    expect(page.locator("#bars button")).to_have_count(28)
+    page.get_by_role("button", name="Forget key").click()
+    assert page.url == f"{site.address}/"
+    expect(page.locator("#chart-range")).to_have_text("")
+    expect(page.locator("#status")).to_have_text("")
+    error = json.dumps({"error": {"code": "unavailable", "message": "the database is away"}})
+    page.route("**/v1/sessions/activity?**", lambda route: route.fulfill(status=503, body=error))
+    page.get_by_label("API key").fill(site.odd)
+    page.keyboard.press("Enter")
+    expect(page.locator("#chart-note")).to_contain_text("The chart cannot be had at the moment: the database is away")
+    expect(page.locator("#bars")).to_be_hidden()
+    assert page.locator("tr.session").count() == 8
+    page.unroute("**/v1/sessions/activity?**")
+    page.clock.fast_forward(11_000)
+    expect(page.locator("#bars")).to_be_visible()
+
+
+@in_browser
+def test_cleared_filters_leave_the_page_size_and_the_focus_in_the_agent_field(page: Page, site: Site) -> None:
+    enter(page, site.key, f"/?agent_id={MAIN}&limit=10&until=2026-02-27")
+    page.get_by_role("button", name="Clear filters").click()
+    shows(page, "1–10 of 10,000")
+    expect(page.get_by_label("Agent", exact=True)).to_be_focused()
+    assert page.url == f"{site.address}/?limit=10"
 
 
 # --- by itself -------------------------------------------------------------------------------------------------
@@ -576,7 +705,8 @@ def test_a_service_without_its_database_is_told_and_retry_after_obeyed(page: Pag
     away = site.world.folder / "away.db"
     site.world.path.rename(away)
     page.clock.fast_forward(11_000)
-    expect(page.locator("#notice")).to_contain_text("the database cannot be read at the moment; try again shortly")
+    told = "The database cannot be read at the moment; try again shortly. Request"
+    expect(page.locator("#notice")).to_contain_text(told)
     away.rename(site.world.path)
     page.get_by_role("button", name="Try now").click()
     expect(page.locator("#notice")).to_be_hidden()
@@ -589,7 +719,7 @@ def test_a_service_without_its_database_is_told_and_retry_after_obeyed(page: Pag
 
     page.route("**/v1/**", refuse)
     page.clock.fast_forward(11_000)
-    expect(page.locator("#notice")).to_contain_text("too many requests; wait a second")
+    expect(page.locator("#notice")).to_contain_text("Too many requests; wait a second. What")
     count = len(asked)
     page.clock.fast_forward(50_000)
     settled(page)
@@ -637,7 +767,7 @@ def test_an_empty_organization_is_told_how_to_import(page: Page, site: Site) -> 
 @in_browser
 def test_no_match_and_no_page_offer_a_way_on(page: Page, site: Site) -> None:
     enter(page, site.key, "/?agent_id=agent_nobody&from=2020-01-01&to=2020-01-02")
-    expect(page.get_by_role("heading", name="No session matches")).to_be_visible()
+    expect(page.get_by_role("heading", name="No session matches these filters.")).to_be_visible()
     page.get_by_role("button", name="Show all sessions").click()
     shows(page, "1–20 of 10,000")
     page.goto("/?offset=20000")
@@ -664,6 +794,7 @@ def test_what_is_malformed_in_the_address_bar_is_told_beside_it_and_can_be_clear
 ) -> None:
     enter(page, site.key, f"/?{search}")
     expect(page.locator(where)).to_contain_text(told)
+    expect(page.locator("#notice")).not_to_contain_text("next try")
     button = "Show the last weeks" if where == "#chart-note" else "Clear filters"
     page.get_by_role("button", name=button).click()
     shows(page, "1–20 of 10,000")

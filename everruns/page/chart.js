@@ -22,8 +22,8 @@ export class Chart {
     find("chart-note").querySelector("button").addEventListener("click", () => (this.refused ? onUntil("") : onNewest()));
   }
 
-  /** Show an answer of `v1/sessions/activity`; the days from `from` to `to` are marked. */
-  show({ data, total, until }, from, to) {
+  /** Show an answer of `v1/sessions/activity`; the days from `from` to `to` are marked. `elsewhere`: there may be sessions of other days. */
+  show({ data, total, until }, from, to, elsewhere) {
     this.until = until;
     const most = Math.max(...data.map((day) => day.sessions));
     const filtered = Boolean(from || to);
@@ -44,14 +44,14 @@ export class Chart {
     enable(find("later"), until < today());
     enable(find("earlier"), data[0].day > "0002-01-01");
     this.refused = false;
-    this.note(total ? "" : `No session was created in these ${DAYS} days.`, "Show the weeks around the newest session");
+    this.note(total ? "" : `No session was created in these ${DAYS} days.`, elsewhere ? "Show the weeks around the newest session" : "");
   }
 
-  /** Show no bars, and why. */
-  refuse(message) {
+  /** Show no bars, and why; `action` is what can be done about it. Without a message, nothing at all. */
+  refuse(message, action = "") {
     this.refused = true;
     say(find("chart-range"), "");
-    this.note(message, "Show the last weeks");
+    this.note(message, action);
   }
 
   note(message, action) {
@@ -59,7 +59,9 @@ export class Chart {
     note.hidden = !message;
     find("bars").hidden = this.refused;
     say(note.querySelector("span"), message);
-    say(note.querySelector("button"), action);
+    const button = note.querySelector("button");
+    button.hidden = !action;
+    say(button, action);
   }
 
   move(event) {

@@ -5,7 +5,7 @@ import { Chart } from "./chart.js";
 import { enable, find, make, onUse, say } from "./dom.js";
 import { activityUrl, address, isFiltered, newestUrl, pages, read, sessionsUrl } from "./state.js";
 import { Table } from "./table.js";
-import { addDays, number, sessions, timeOfDay, today } from "./text.js";
+import { addDays, number, sentence, sessions, timeOfDay, today } from "./text.js";
 
 const EVERY = 10_000; // milliseconds from one look to the next
 const STORED = "everruns-key";
@@ -17,6 +17,7 @@ let asking = new AbortController();
 let timer;
 let seenAt = 0; // when the service last answered
 let links = {};
+let arriving = Boolean(state.open); // at an address that opens a row, which is to be in view
 const kept = { list: {}, days: {} }; // of each question the last answer: its url, etag, text, body, link
 const agents = new Set();
 
@@ -38,9 +39,21 @@ async function update() {
   find("sessions").removeAttribute("aria-busy");
   if (list.reason?.status === 401) return forget(list.reason.message);
   const next = list.reason ? showFault(list.reason) : showList(list.value);
-  if (days.value) chart.show(days.value.body, state.from, state.to);
-  else if (days.reason.status === 400) chart.refuse(days.reason.fields.until ? days.reason.message : "");
+  if (days.value) chart.show(days.value.body, state.from, state.to, !knownEmpty(list.value));
+  else showNoChart(days.reason, Boolean(list.reason));
+  if (arriving && list.value) document.querySelector('[aria-expanded="true"]')?.scrollIntoView({ block: "start" });
+  if (list.value) arriving = false;
   timer = setTimeout(look, next);
+}
+
+/** Whether an answer says that there is no session of any day. */
+const knownEmpty = (list) => list?.body.total === 0 && !(state.from || state.to || state.pinned);
+
+/** Tell why there is no chart; but where no rows come either, that is told once, and what was seen stays. */
+function showNoChart(fault, isTold) {
+  if (fault.status === 400) chart.refuse(fault.fields.until ? fault.message : "", "Show the last weeks");
+  else if (!isTold) chart.refuse(`The chart cannot be had at the moment: ${fault.message}`);
+  else if (kept.days.url !== activityUrl(state)) chart.refuse("");
 }
 
 /** The answer to `url`: the last one again, as long as the service says that nothing has changed. */
@@ -67,8 +80,8 @@ function showList(answer) {
   seenAt = Date.now();
   table.show(answer, answer.url, state.open);
   links = pages(answer.link, state, data[0]?.created_at);
-  say(find("range"), data.length ? `${number(offset + 1)}–${number(offset + data.length)} of ${number(total)}` : `0 of ${number(total)}`);
-  if (find("range").textContent !== before) say(find("status"), `Sessions ${find("range").textContent}`);
+  say(find("range"), data.length ? `${number(offset + 1)}–${number(offset + data.length)} of ${number(total)}` : total ? `0 of ${number(total)}` : "No sessions");
+  if (find("range").textContent !== before) say(find("status"), total ? `Sessions ${find("range").textContent}` : "No sessions");
   document.title = `${find("range").textContent} · Everruns Sessions`;
   showPager(offset, limit);
   showInstead(data.length, total);
@@ -80,6 +93,7 @@ function showList(answer) {
 }
 
 function showPager(offset, limit) {
+  showHeld(offset);
   for (const button of document.querySelectorAll("[data-rel]")) {
     const page = links[button.dataset.rel];
     enable(button, Boolean(page) && (Number(page.offset) !== offset || (button.dataset.rel === "first" && state.pinned)));
@@ -87,8 +101,14 @@ function showPager(offset, limit) {
   const sizes = find("limit");
   if (![...sizes.options].some((option) => option.value === String(limit))) sizes.append(make("option", {}, String(limit)));
   sizes.value = limit;
+}
+
+/** Whether what is newer is kept away, and how to see it. */
+function showHeld(offset) {
+  const isOpen = state.open && !Number(offset);
   find("held").hidden = !state.pinned;
-  say(find("held"), "Held still while you turn pages; First shows what is newer.");
+  say(find("held"), isOpen ? "Held still while a row is open; close it, or First, to see what is newer." : "Held still while you turn pages; First shows what is newer.");
+  if (state.pinned && links.first) enable(document.querySelector('[data-rel="first"]'), true);
 }
 
 /** In the place of rows, when there are none, why. */
@@ -106,7 +126,7 @@ function showInstead(shown, total) {
     instead.replaceChildren(make("h2", {}, "No page here"), make("p", {}, `There are only ${sessions(total)}.`), button("First page", {}));
   } else if (isFiltered(state) || state.pinned) {
     const all = { agent_id: "", from: "", to: "" };
-    instead.replaceChildren(make("h2", {}, "No session matches"), make("p", {}, "None of this agent, or of these days."), button("Show all sessions", all));
+    instead.replaceChildren(make("h2", {}, "No session matches these filters."), button("Show all sessions", all));
   } else {
     const command = make("code", {}, "everruns import --org ORG FILE");
     instead.replaceChildren(make("h2", {}, "No sessions yet"), make("p", {}, "Bring in what the Everruns API serves: ", command));
@@ -121,17 +141,17 @@ function showFault(fault) {
   if (fault.status === 400) enter(); // whose key does not work is told that first
   else if (!sessionStorage.getItem(STORED)) {
     key = null;
-    showGate(`${fault.message} Try again.`);
+    showGate(`${sentence(fault.message)} Try again.`);
     return wait;
   }
   tellFields(fault.fields ?? {});
   find("notice").hidden = Object.keys(fault.fields ?? {}).some((argument) => argument in FIELDS);
-  const parts = [fault.message];
+  const parts = [fault.status === 400 ? fault.message : sentence(fault.message)]; // of a 400, the first word may be an argument
   if (!refused) parts.push("You are offline, or it is down.");
-  if (fault.status >= 500) parts.push(`Request ${fault.requestId}.`);
+  if (fault.status >= 500 && fault.requestId) parts.push(`Request ${fault.requestId}.`);
   if (kept.list.url !== sessionsUrl(state)) showNothing();
   else if (seenAt) parts.push(`What you see is of ${timeOfDay(seenAt)}.`);
-  parts.push(`The next try is at ${timeOfDay(Date.now() + wait)}.`);
+  if (fault.status !== 400) parts.push(`The next try is at ${timeOfDay(Date.now() + wait)}.`);
   say(find("notice").querySelector("p"), parts.join(" "));
   return wait;
 }
@@ -205,21 +225,25 @@ function forget(message) {
   key = null;
   seenAt = 0;
   kept.list = kept.days = {};
-  table.clear();
+  showNothing();
+  chart.refuse("");
+  say(find("status"), "");
   find("agents").replaceChildren();
   agents.clear();
   say(find("organization"), "");
-  say(find("range"), "");
   find("organization").hidden = true;
   document.title = "Everruns Sessions";
   const why = worked ? "This key does not work any more: it has expired or was revoked." : "This key does not work: it is unknown, expired or revoked.";
-  showGate(message ? `${why} The service says: ${message}` : "");
+  showGate(message ? `${why} Make one with: everruns create-key ORG. The service says: ${sentence(message)}` : "");
 }
+
+/** The key in what was pasted: without quotes, spaces, and the header around it. */
+const pasted = (text) => text.replace(/["'`\s]+/g, " ").trim().replace(/^(-H )?(authorization ?: ?)?((bearer|apikey) )?/i, "");
 
 find("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const given = find("key").value.trim().replace(/^(bearer|apikey) +/i, "");
-  if (!/^[\x21-\x7e]+$/.test(given)) return showGate("This is no key: a key begins with evr_ and has no spaces.");
+  const given = pasted(find("key").value);
+  if (!/^evr_[\x21-\x7e]+$/.test(given)) return showGate("This is not a key: keys begin with evr_ and have no spaces. Make one with: everruns create-key ORG.");
   key = given;
   say(find("key-fault"), "");
   say(document.querySelector("#key-form button"), "Loading…");
@@ -244,11 +268,17 @@ function chooseDay(day) {
 }
 
 function toggle(id) {
-  state.open = state.open === id ? "" : id;
-  // Who comes by this address finds the row on the page, however many sessions are newer then.
-  const pinned = state.pinned || (state.open && links.last?.pinned);
-  history.replaceState(null, "", address({ ...state, pinned }));
-  table.show(kept.list, kept.list.url, state.open);
+  const open = state.open === id ? "" : id;
+  // While a row is open, it stays on the page, however many sessions are newer: here, and for who comes by this address.
+  const isLive = !open && !Number(state.offset);
+  const pinned = isLive ? "" : state.pinned || links.last?.pinned || "";
+  const isOther = pinned !== state.pinned;
+  state = { ...state, open, pinned };
+  history.replaceState(null, "", address(state));
+  table.show(kept.list, kept.list.url, open);
+  if (isOther && !isLive) kept.list = { ...kept.list, url: sessionsUrl(state), etag: null }; // the same sessions
+  showHeld(state.offset);
+  if (isOther && isLive) update();
 }
 
 /** The chart of the weeks in which the newest session was created. */
@@ -257,7 +287,7 @@ async function showNewest() {
     const { body } = await get(newestUrl(state), key);
     const [newest] = body.data;
     if (newest) go({ until: addDays(newest.created_at.slice(0, 10), 3) });
-    else say(find("status"), "There is no session at all.");
+    else chart.note("There is no session at all.", "");
   } catch (fault) {
     showFault(fault);
   }
@@ -290,13 +320,22 @@ find("agent").addEventListener("input", ({ target }) => {
 });
 for (const id of ["from", "to"]) find(id).addEventListener("change", () => chooseDays(id));
 find("limit").addEventListener("change", ({ target }) => filter({ limit: target.value }));
-onUse(find("clear"), () => filter({ agent_id: "", from: "", to: "", limit: "" }));
-onUse(find("forget"), () => forget(""));
+onUse(find("clear"), () => {
+  const isSize = [...find("limit").options].some((option) => option.value === state.limit);
+  find("agent").focus(); // the button goes
+  filter({ agent_id: "", from: "", to: "", until: "", limit: isSize ? state.limit : "" });
+});
+onUse(find("forget"), () => {
+  state = read("");
+  history.replaceState(null, "", address(state));
+  showFilters();
+  forget("");
+});
 onUse(find("notice").querySelector("button"), update);
 for (const button of document.querySelectorAll("[data-rel]")) {
   onUse(button, () => {
     go({ ...links[button.dataset.rel], open: "" });
-    find("sessions").scrollIntoView({ block: "nearest" });
+    find("sessions").scrollIntoView({ block: "start" });
   });
 }
 

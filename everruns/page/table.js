@@ -3,10 +3,11 @@
 import { details } from "./details.js";
 import { make, say } from "./dom.js";
 import { elements, indented } from "./json.js";
-import { ago, exact } from "./text.js";
+import { created, whenCreated } from "./text.js";
 
 const MOST_TAGS = 4;
 const MOST_FEATURES = 5;
+const SHORT = 20; // characters of an id that is shown whole
 
 export class Table {
   /** `onToggle(id)` when a row is to be opened or closed, `onAgent(id)` when an agent is chosen. */
@@ -17,10 +18,10 @@ export class Table {
       const agent = target.closest("button.agent");
       const row = target.closest("tr.session");
       if (agent) onAgent(agent.textContent);
-      else if (row && String(getSelection()) === "") onToggle(row.dataset.id);
+      else if (row && (target.closest("button.open") || !selectedIn(row))) onToggle(row.dataset.id);
     });
     body.addEventListener("keydown", ({ key, target }) => {
-      const row = target.closest("tr.detail")?.previousElementSibling;
+      const row = target.closest("tr.detail")?.previousElementSibling ?? target.closest('[aria-expanded="true"]')?.closest("tr");
       if (key === "Escape" && row) {
         row.querySelector("button.open").focus();
         onToggle(row.dataset.id);
@@ -37,10 +38,7 @@ export class Table {
       const old = this.rows.get(session.id);
       const kept = old?.text === text ? old : { text, row: row(session), focused: focusIn(old?.row) };
       if (session.id !== open) kept.detail = null;
-      else if (!kept.detail || kept.url !== url) {
-        kept.detail = details(session, indented(elements(answer.text)[place]), url);
-        kept.url = url;
-      }
+      else kept.detail ??= details(session, indented(elements(answer.text)[place]), url);
       mark(kept.row, session.id === open);
       rows.set(session.id, kept);
       wanted.push(kept.row, ...(kept.detail ? [kept.detail] : []));
@@ -57,7 +55,10 @@ export class Table {
 
   /** Tell again how long ago everything was. */
   tick() {
-    for (const time of this.body.querySelectorAll("time")) say(time, ago(time.dateTime));
+    for (const time of this.body.querySelectorAll("time")) {
+      say(time, created(time.dateTime));
+      time.title = whenCreated(time.dateTime);
+    }
   }
 }
 
@@ -71,15 +72,22 @@ function row(session) {
   cell("Status", make("span", { class: `status ${status}` }, status));
   cell("Tags", ...some(tags, MOST_TAGS, "tag"));
   cell("Features", ...some(features, MOST_FEATURES, "feature"));
-  cell("Created", make("time", { datetime: created_at, title: exact(created_at) }, ago(created_at)));
-  cell("Model", model_id ? make("span", { class: "mono id", title: model_id }, ...middle(model_id)) : make("span", { class: "muted" }, "agent’s own"));
+  cell("Created", make("time", { datetime: created_at, title: whenCreated(created_at) }, created(created_at)));
+  cell("Model", model_id ? make("span", { class: "mono id", title: model_id }, ...middle(model_id)) : make("span", { class: "muted" }, "default"));
   return made;
 }
 
-/** The whole text; where room is short, its middle is not seen. */
+/** The whole text; of a long one, where room is short, the middle is not seen. */
 function middle(text) {
   const characters = [...text];
+  if (characters.length <= SHORT) return [make("span", { class: "whole" }, text)];
   return [make("span", { class: "head" }, characters.slice(0, -6).join("")), make("span", {}, characters.slice(-6).join(""))];
+}
+
+/** Whether the reader has selected text of this row: a click that ends a selection opens nothing. */
+function selectedIn(row) {
+  const selection = getSelection();
+  return String(selection) !== "" && selection.containsNode(row, true);
 }
 
 function some(texts, most, kind) {

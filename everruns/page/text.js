@@ -9,6 +9,7 @@ const named = form({ weekday: "long", day: "numeric", month: "long", year: "nume
 const brief = form({ day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 const month = form({ month: "short", timeZone: "UTC" });
 const weekday = form({ weekday: "short", timeZone: "UTC" });
+const dayTime = form({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
 const clock = form({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const local = form({ dateStyle: "medium", timeStyle: "medium" });
 
@@ -34,6 +35,19 @@ export function ago(instant, now = Date.now()) {
   const [unit, size] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? ["second", 1];
   return relative.format(Math.trunc(seconds / size), unit).replace(".", "");
 }
+
+/** "3 hr ago"; after a day "17 Nov, 10:00", and of another year "17 Nov 2025": in UTC, as the days of the filters are. */
+export function created(instant, now = Date.now()) {
+  const at = Date.parse(instant);
+  if (Math.abs(now - at) < 86400e3) return ago(instant, now);
+  return new Date(at).getUTCFullYear() === new Date(now).getUTCFullYear() ? dayTime.format(at) : brief.format(at);
+}
+
+/** Everything about when: "3 days ago: 2026-11-17 10:00:00 UTC (…)" */
+export const whenCreated = (instant) => `${ago(instant)}: ${exact(instant)}`;
+
+/** Of a message a sentence: one more can follow it. */
+export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
 /** The instant as it is stored, and what the reader's own clock said. */
 export const exact = (instant) => `${instant.replace("T", " ").replace("Z", " UTC")} (${local.format(Date.parse(instant))} your time)`;
