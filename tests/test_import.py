@@ -380,9 +380,12 @@ def test_a_full_disk_leaves_the_database_as_it_was(small_disk: Path, monkeypatch
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_an_import_that_is_stopped_leaves_the_database_as_it_was(world: World, org: str, stop: signal.Signals) -> None:
     world.load(org, agent(), session("before"))
-    with subprocess.Popen(
-        [*EVERRUNS, "import", "--org", org, "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as ran:
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background is born deaf to it
+    try:
+        ran = subprocess.Popen([*EVERRUNS, "import", "--org", org, "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    with ran:
         assert ran.stdin is not None
         assert ran.stderr is not None
         for n in range(20_000):
