@@ -43,7 +43,7 @@ def run_and_try(environment: dict[str, str]) -> str:
             assert "Traceback" not in taken.stderr, taken
         finally:
             os.killpg(make.pid, signal.SIGINT)
-            make.wait(30)
+            make.wait(45)  # gunicorn gives its workers 30 seconds
         output.seek(0)
         text = output.read()
     assert "Traceback" not in text, text
