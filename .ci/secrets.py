@@ -9,6 +9,7 @@ from pathlib import Path
 from detect_secrets import SecretsCollection
 from detect_secrets.settings import transient_settings
 
+# The forms of known tokens. Not KeywordDetector, which takes a sentence about secrets for one.
 PLUGINS = [
     "ArtifactoryDetector",
     "AWSKeyDetector",
@@ -29,7 +30,6 @@ PLUGINS = [
     "StripeDetector",
     "TelegramBotTokenDetector",
     "TwilioKeyDetector",
-    "KeywordDetector",
 ]
 
 OUR_KEY = re.compile(rb"evr_(?!(.)\1{42})[A-Za-z0-9_-]{43}")  # but for AAAA… and the like
