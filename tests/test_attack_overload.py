@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,15 @@ def test_ten_times_the_load_meets_the_limits_first(target: Target, tmp_path: Pat
 
 
 def test_500_slow_clients_do_not_slow_the_others(target: Target, tmp_path: Path) -> None:
-    with Nginx(tmp_path, [f"unix:{target.service.path}"], unlimited) as front:
-        assert overload.slow_clients(target, front, 3)["came"] >= 500
+    def came() -> int:
+        with Nginx(tmp_path, [f"unix:{target.service.path}"], unlimited) as front:
+            return int(overload.slow_clients(target, front, 3)["came"])
+
+    for _ in range(4):  # a machine with other work is slow for a moment; clients that slow the others do so each time
+        with suppress(http.Broken):
+            assert came() >= 500
+            return
+    assert came() >= 500
 
 
 def test_the_overload_finds_a_service_where_everybody_waits(target: Target, tmp_path: Path) -> None:
