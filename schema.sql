@@ -144,6 +144,31 @@ CREATE TABLE capability_features (
   PRIMARY KEY (capability_id, feature)
 ) STRICT, WITHOUT ROWID;
 
+-- What is deleted takes along what it owns, also where foreign keys are off, as they are in SQLite's own shell: what
+-- stayed would come to belong to whatever gets the same number next, a deleted organization's keys included.
+CREATE TRIGGER organizations_delete_owned BEFORE DELETE ON organizations
+BEGIN
+  DELETE FROM api_keys WHERE organization_id = OLD.id;
+  DELETE FROM sessions WHERE organization_id = OLD.id;
+  DELETE FROM agents WHERE organization_id = OLD.id;
+  DELETE FROM harnesses WHERE organization_id = OLD.id;
+END;
+
+CREATE TRIGGER harnesses_delete_owned BEFORE DELETE ON harnesses
+BEGIN DELETE FROM harness_capabilities WHERE harness_id = OLD.id; END;
+
+CREATE TRIGGER agents_delete_owned BEFORE DELETE ON agents
+BEGIN DELETE FROM agent_capabilities WHERE agent_id = OLD.id; END;
+
+CREATE TRIGGER sessions_delete_owned BEFORE DELETE ON sessions
+BEGIN DELETE FROM session_capabilities WHERE session_id = OLD.id; END;
+
+CREATE TRIGGER capabilities_delete_owned BEFORE DELETE ON capabilities
+BEGIN
+  DELETE FROM capability_dependencies WHERE capability_id = OLD.id;
+  DELETE FROM capability_features WHERE capability_id = OLD.id;
+END;
+
 -- One row: another revision after each change of the catalog.
 CREATE TABLE catalog (
   id       INTEGER PRIMARY KEY CHECK (id = 1),

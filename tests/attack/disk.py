@@ -92,7 +92,8 @@ def small_disk(folder: Path) -> Iterator[Path]:
 def full_disk(folder: Path, choice: random.Random, sizes: tuple[int, ...], step: int) -> dict[str, Any]:
     """Imports with all but so many bytes of the disk taken, from none on, `step` more each time."""
     counts: Counter[str] = Counter()
-    with small_disk(folder / "small") as small, crash(small, choice.randrange(1 << 30)) as attacked:
+    log, seed = folder / "server", choice.randrange(1 << 30)  # a log that grows would take the room on the small disk
+    with small_disk(folder / "small") as small, crash(small, seed, log=log) as attacked:
         attacked.file = folder / "import.ndjson"
         ballast = small / "ballast"
         for size in sizes:
@@ -241,7 +242,7 @@ def attack(seed: int, exhaustive: bool) -> dict[str, Any]:
         found["failing reads"] = failing_reads(folder, choice, 200 if exhaustive else 10)
     with scratch() as folder:
         try:
-            found["full disk"] = full_disk(folder, choice, (40, 1100), 16384 if exhaustive else 65536)
+            found["full disk"] = full_disk(folder, choice, (40, 1100), 4096 if exhaustive else 65536)
         except PermissionError as error:
             say(f"full disk: not tried: {error}")
     say(f"disk: {found}")

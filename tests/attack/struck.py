@@ -213,12 +213,16 @@ def told(found: Facts, before: State, after: State) -> str:
 
 
 @contextmanager
-def crash(folder: Path, seed: int, application: Path = ROOT) -> Iterator[Crash]:
-    """A database, a server on it, which serves `app:app` of the folder `application`, and readers, all running."""
+def crash(folder: Path, seed: int, application: Path = ROOT, log: Path | None = None) -> Iterator[Crash]:
+    """A database, a server on it, which serves `app:app` of the folder `application`, and readers, all running.
+
+    `log` is the folder of the server's log, if that is not to be beside the database.
+    """
     with alone(folder) as attacked:
         key = attacked.target.everruns("create-key", attacked.org).stdout.strip()
+        log = log or folder / "server"
         with (
-            servers.service(folder / "server", attacked.target.path, application, PYTHONPATH=str(ROOT)) as service,
+            servers.service(log, attacked.target.path, application, PYTHONPATH=str(ROOT)) as service,
             Onlooker(service.path, key, State(), seed=seed) as onlooker,
         ):
             attacked.service, attacked.onlooker = service, onlooker
