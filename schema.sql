@@ -6,7 +6,7 @@
 -- that text order is time order; the checks on them rebuild the text from a real date and compare.
 
 PRAGMA application_id = 1163285075;  -- "EVRS"
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 CREATE TABLE organizations (
   id        INTEGER PRIMARY KEY,

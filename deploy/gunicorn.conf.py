@@ -57,6 +57,11 @@ statsd_prefix = "everruns"
 REQUEST_SECONDS = 10.0  # a request has arrived, and its answer is taken, in this time
 PARTING_SECONDS = 1.0  # for a client that is still sending, and would not see its answer; others are not waited for
 
+_REFUSALS = {  # where gunicorn's own words help nobody
+    417: "Expect can only be 100-continue; leave it out",
+    431: f"a header is longer than {limit_request_field_size} bytes, or there are more than {limit_request_fields}",
+    500: "a fault of the service, not of your request",
+}
 _SHOWN_ARGUMENTS = {"agent_id", "offset", "limit", "days", "until"}
 _KEY = re.compile(r"(evr_[A-Za-z0-9_-]{8})[A-Za-z0-9_-]+")
 
@@ -190,7 +195,7 @@ def _write_error(sock: socket.socket, status: int, reason: str, message: str) ->
         status, reason = 400, "Bad Request"
     error = {
         "code": {400: "invalid_request", 500: "internal_error"}.get(status, reason.lower().replace(" ", "_")),
-        "message": message or "a fault of the service, not of your request",
+        "message": _REFUSALS.get(status, message),
         "request_id": uuid.uuid4().hex,
     }
     logging.getLogger("gunicorn.error").info("refused with %s (request_id %s)", status, error["request_id"])

@@ -191,7 +191,7 @@ _ERRORS: list[tuple[str, errors.ApiError]] = [
     (
         "A header is longer than 8,190 bytes, or there are more than 100.",
         errors.ApiError(
-            431, "request_header_fields_too_large", "Error parsing headers: 'limit request headers fields size'"
+            431, "request_header_fields_too_large", "a header is longer than 8190 bytes, or there are more than 100"
         ),
     ),
     ("A fault of the service; it is logged under the `request_id`.", errors.InternalError()),

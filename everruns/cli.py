@@ -204,9 +204,10 @@ def load_catalog(file: Path) -> None:
 
 @main.command("check")
 def check() -> None:
-    """Check the database: integrity, foreign keys, and every count. Exit status 1 and a line for each fault."""
+    """Check the database: integrity, schema, foreign keys, and every count. Exit status 1 and a line for each fault."""
     with db.inspection() as connection:
         faults = [fault for (fault,) in connection.execute("PRAGMA integrity_check") if fault != "ok"]
+        faults += db.missing(connection)
         faults += (
             f"{table} row {row} refers to a row of {parent} that is not there"
             for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check")
@@ -215,7 +216,7 @@ def check() -> None:
     for fault in faults:
         click.echo(fault)
     if faults:
-        raise click.ClickException(f"{len(faults)} faults; restore a backup")
+        raise click.ClickException(f"faults found: {len(faults)}; restore a backup")
     say("no fault found")
 
 
@@ -274,5 +275,5 @@ def demo_(sessions: int, if_empty: bool) -> None:
     click.echo(key)
     if if_empty:
         return
-    say(f"organization {public_id} with {sessions} sessions; start 'everruns run', then try:")
-    say(f"  curl -H 'Authorization: Bearer {key}' 'http://127.0.0.1:5000/v1/sessions?limit=2'")
+    say(f"organization {public_id} with {sessions} sessions; where the service runs (on port 8000 with gunicorn), try:")
+    say(f"  curl -H 'Authorization: Bearer {key}' 'http://127.0.0.1:8000/v1/sessions?limit=2'")

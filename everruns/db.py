@@ -14,7 +14,7 @@ from flask import Flask, current_app
 from everruns import files, heartbeat
 
 APPLICATION_ID = 1163285075
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 MAX_TIMEOUT_SECONDS = 3600
 MAX_LAG_SECONDS = 7 * 24 * 3600
 WRITER_CACHE_KIB = 32 * 1024  # at most: an import touches index pages all over the file
@@ -157,9 +157,11 @@ def create(path: Path, timeout: float, fill: Callable[[sqlite3.Connection], None
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)  # it says what people talk about; SQLite gives the files beside it the same mode
     except OSError as error:
         raise DatabaseUnavailable(f"{error.filename} cannot be created: {error.strerror}") from None
-    with closing(_connect(path, timeout, mode="rw" if path.exists() else "rwc")) as connection:
+    with closing(_connect(path, timeout, mode="rw")) as connection:
         there = not _is_blank(connection)
         if there:
             verify(connection)
@@ -173,6 +175,15 @@ def create(path: Path, timeout: float, fill: Callable[[sqlite3.Connection], None
             fill(connection)
         connection.execute("COMMIT")
     return True
+
+
+def missing(connection: sqlite3.Connection) -> list[str]:
+    """A line for each table, index and trigger of `schema.sql` that is not there. Others may be: Litestream's are."""
+    with closing(sqlite3.connect(":memory:")) as whole:
+        whole.executescript(schema())
+        wanted = whole.execute("SELECT type, name FROM sqlite_schema").fetchall()
+    there = set(connection.execute("SELECT type, name FROM sqlite_schema"))
+    return [f"the {kind} {name} is missing" for kind, name in wanted if (kind, name) not in there]
 
 
 def schema() -> str:
@@ -199,8 +210,7 @@ def _connect(path: Path, timeout: float, mode: str) -> sqlite3.Connection:
     try:
         folder = stat.S_ISDIR(path.stat().st_mode)
     except FileNotFoundError:
-        if mode != "rwc":
-            raise DatabaseUnavailable(f"{path} does not exist; run 'everruns init-db' first") from None
+        raise DatabaseUnavailable(f"{path} does not exist; run 'everruns init-db' first") from None
     except OSError as error:
         raise DatabaseUnavailable(f"{path} cannot be read: {error.strerror}") from None
     else:

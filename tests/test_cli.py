@@ -32,6 +32,7 @@ def test_init_db_makes_the_folder_and_fills_an_empty_file(tmp_path: Path, monkey
     world = World(tmp_path / "deep" / "er" / "ü #?%.db", monkeypatch)
     world.everruns("init-db")
     world.everruns("check")
+    assert world.path.stat().st_mode & 0o077 == 0
     empty = World(tmp_path / "empty.db", monkeypatch)
     empty.path.touch()
     empty.everruns("init-db")
@@ -154,7 +155,15 @@ def test_check_tells_each_fault(world: World) -> None:
     ran = world.everruns("check", status=1)
     assert "CHECK constraint failed in sessions" in ran.stdout
     assert ran.stdout.count("refers to a row of agents that is not there") == 2
-    assert "3 faults; restore a backup" in ran.stderr
+    assert "faults found: 3; restore a backup" in ran.stderr
+
+
+def test_check_tells_what_is_missing_of_the_schema_and_bears_what_others_add(world: World) -> None:
+    for statement in ("DROP TRIGGER sessions_insert_count", "DROP INDEX sessions_by_agent", "CREATE TABLE more (x)"):
+        world.sql(statement)
+    ran = world.everruns("check", status=1)
+    missing = {"the trigger sessions_insert_count is missing", "the index sessions_by_agent is missing"}
+    assert set(ran.stdout.splitlines()) == missing
 
 
 def test_backup_is_a_whole_copy_of_the_moment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
