@@ -51,7 +51,7 @@ CREATE UNIQUE INDEX agents_by_public_id
 
 -- The base harness, harness_01933b5a000070008000000000000601, is built in and has no capabilities: it has no row.
 CREATE TABLE harnesses (
-  id              INTEGER PRIMARY KEY,
+  id              INTEGER PRIMARY KEY CHECK (id > 0),
   organization_id INTEGER NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
   public_id       TEXT NOT NULL
                   CHECK (public_id GLOB 'harness_?*' AND length(public_id) <= 72 AND instr(public_id, char(0)) = 0
@@ -65,7 +65,8 @@ CREATE UNIQUE INDEX harnesses_by_public_id
   ON harnesses (organization_id, lower(replace(public_id, '-', '')));
 
 CREATE TABLE sessions (
-  id              INTEGER PRIMARY KEY,  -- grows in the order of storing, which breaks ties of created_at
+  -- Grows in the order of storing, which breaks ties of created_at. Up to 2^53, so that there is always a next one.
+  id              INTEGER PRIMARY KEY CHECK (id BETWEEN 1 AND 9007199254740992),
   organization_id INTEGER NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
   harness_id      INTEGER,  -- NULL: the base harness
   agent_id        INTEGER NOT NULL,
@@ -394,7 +395,10 @@ BEGIN
     AND lower(replace(public_id, '-', '')) = lower(replace(NEW.public_id, '-', ''));
 END;
 
-CREATE TRIGGER sessions_update_note BEFORE UPDATE OF id, organization_id, agent_id, public_id, created_at ON sessions
+-- Not UPDATE OF these: `SET rowid` changes id without naming it.
+CREATE TRIGGER sessions_update_note BEFORE UPDATE ON sessions
+WHEN (OLD.id, OLD.organization_id, OLD.agent_id, OLD.public_id, OLD.created_at)
+  <> (NEW.id, NEW.organization_id, NEW.agent_id, NEW.public_id, NEW.created_at)
 BEGIN
   DELETE FROM replaced_sessions;
   INSERT INTO replaced_sessions (id, organization_id, agent_id, created_at)
@@ -419,7 +423,9 @@ BEGIN
   VALUES (NEW.organization_id, NEW.agent_id, NEW.created_at, NEW.id, 1);
 END;
 
-CREATE TRIGGER sessions_update_count AFTER UPDATE OF id, organization_id, agent_id, public_id, created_at ON sessions
+CREATE TRIGGER sessions_update_count AFTER UPDATE ON sessions
+WHEN (OLD.id, OLD.organization_id, OLD.agent_id, OLD.public_id, OLD.created_at)
+  <> (NEW.id, NEW.organization_id, NEW.agent_id, NEW.public_id, NEW.created_at)
 BEGIN
   INSERT INTO session_count (organization_id, agent_id, created_at, id, change)
   SELECT organization_id, agent_id, created_at, id, -1
@@ -454,7 +460,8 @@ BEGIN
 END;
 
 -- Whatever changes an answer changes the revision: of the organization, or of the catalog for all.
-CREATE TRIGGER organizations_update_revision AFTER UPDATE OF id, public_id ON organizations
+CREATE TRIGGER organizations_update_revision AFTER UPDATE ON organizations
+WHEN (OLD.id, OLD.public_id) <> (NEW.id, NEW.public_id)
 BEGIN UPDATE organizations SET revision = random() WHERE id = NEW.id; END;
 
 CREATE TRIGGER sessions_insert_revision AFTER INSERT ON sessions

@@ -13,10 +13,8 @@ def link(query: SessionsQuery, total: int, newest: str | None) -> str:
     kept = f"agent_id={query.agent_id}&" if query.agent_id else ""
     if query.created_after:
         kept += f"created_after={query.created_after}&"
-    if query.created_before:
-        first = pinned = f"{kept}created_before={query.created_before}&"
-    else:
-        first, pinned = kept, f"{kept}{_created_before(newest)}" if newest else kept
+    first = f"{kept}created_before={query.created_before}&" if query.created_before else kept
+    pinned = f"{kept}{_created_before(newest)}" if newest else first
     size, offset = query.limit, query.offset
     begin = offset % size  # a walk that began in the middle of a page goes on and ends so
     last = begin + (total - begin - 1) // size * size if total > begin else 0

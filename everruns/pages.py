@@ -46,7 +46,9 @@ def init_app(app: Flask) -> None:
 
 def etag(organization: auth.Organization, query: schemas.SessionsQuery | schemas.ActivityQuery) -> str:
     """The ETag, without quotes, of what `organization` gets for `query`: all that an answer depends on, hashed."""
-    return hashlib.sha256(f"{__version__} {organization.revision} {query}".encode()).hexdigest()[:32]
+    return hashlib.sha256(
+        f"{__version__} {organization.public_id} {organization.revision} {query}".encode()
+    ).hexdigest()[:32]
 
 
 def common_headers(etag: str) -> dict[str, str]:

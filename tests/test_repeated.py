@@ -165,6 +165,16 @@ def test_each_organization_and_each_question_has_its_own_etag(world: World, key:
     assert len(set(etags)) == len(etags)
 
 
+def test_a_copied_row_of_an_organization_gets_its_own_answers(world: World, key: str) -> None:
+    etag = world.get(key).headers["ETag"]
+    world.sql(
+        "INSERT INTO organizations (public_id, name, revision) SELECT 'org_copy', name, revision FROM organizations"
+    )
+    copy = world.everruns("create-key", "org_copy").stdout.strip()
+    assert world.json(copy)["total"] == 0
+    assert conditional(world, copy, etag).status_code == 200
+
+
 def test_a_revoked_key_gets_nothing_that_was_kept(world: World, key: str) -> None:
     etag = world.get(key).headers["ETag"]
     assert world.get(key).status_code == 200

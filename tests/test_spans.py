@@ -19,6 +19,9 @@ VALUES (?, ?, ?, ?, ?, '{UPDATED_AT}')
 """
 
 
+ROWID = ["rowid", "oid", "_rowid_"]  # other names of id
+
+
 class Writer:
     """Another program with the file open: two organizations, three agents each, and plain SQL."""
 
@@ -57,13 +60,21 @@ class Writer:
         (first, first_public), (second, second_public) = self.some(), self.some()
         agent_id = self.random.randrange(1, 7)
         organization = 1 if agent_id <= 3 else 2
-        again: list[object] = [self.random.choice([None, second]), organization, agent_id, first_public, self.instant()]
+        again: list[object] = [
+            self.random.choice([None, -1, second]),
+            organization,
+            agent_id,
+            first_public,
+            self.instant(),
+        ]
         some = f"(SELECT id FROM sessions ORDER BY random() LIMIT {self.random.choice([1, 100, 1000])})"
         steps: list[tuple[str, list[object]]] = [
             (f"DELETE FROM sessions WHERE id IN {some}", []),
             ("DELETE FROM sessions WHERE created_at >= ?", [self.instant()]),
             (f"UPDATE sessions SET created_at = ? WHERE id IN {some}", [self.instant()]),
             ("UPDATE sessions SET created_at = ?, id = id + 100000 WHERE id = ?", [self.instant(), first]),
+            (f"UPDATE sessions SET {self.random.choice(ROWID)} = rowid + 100000 WHERE id IN {some}", []),
+            (f"UPDATE OR REPLACE sessions SET {self.random.choice(ROWID)} = ? WHERE id = ?", [second, first]),
             ("UPDATE sessions SET agent_id = ?, organization_id = ? WHERE id = ?", [agent_id, organization, first]),
             (
                 "UPDATE OR REPLACE sessions SET public_id = ?, id = ?, created_at = ? WHERE id = ?",
