@@ -79,7 +79,7 @@ function showList(answer) {
   find("notice").hidden = true;
   seenAt = Date.now();
   table.show(answer, answer.url, state.open);
-  links = pages(answer.link, state, data[0]?.created_at);
+  links = pages(answer.link);
   say(find("range"), data.length ? `${number(offset + 1)}–${number(offset + data.length)} of ${number(total)}` : total ? `0 of ${number(total)}` : "No sessions");
   if (find("range").textContent !== before) say(find("status"), total ? `Sessions ${find("range").textContent}` : "No sessions");
   document.title = `${find("range").textContent} · Everruns Sessions`;

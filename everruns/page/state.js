@@ -39,19 +39,13 @@ export function activityUrl(state) {
 export const newestUrl = (state) => `v1/sessions?${query([["agent_id", state.agent_id], ["limit", "1"]])}`;
 
 /** The pages that the header `Link` names: `{next: {offset, pinned}, …}`. */
-export function pages(link, state, newest) {
+export function pages(link) {
   const found = {};
   for (const [, reference, rel] of link.matchAll(/<\?([^>]*)>; rel="(\w+)"/g)) {
     const asked = new URLSearchParams(reference);
-    found[rel] = { offset: asked.get("offset"), pinned: rel === "first" ? "" : pin(asked, state, newest) };
+    found[rel] = { offset: asked.get("offset"), pinned: rel === "first" ? "" : asked.get("created_before") ?? "" };
   }
   return found;
-}
-
-function pin(asked, state, newest) {
-  if (state.pinned || !state.to) return asked.get("created_before") ?? "";
-  // Of the last day, which may be today, the service pins nothing: the instant right after the newest session does.
-  return newest && !Number(state.offset) ? newest.replace("Z", "1Z") : "";
 }
 
 function createdBefore({ to, pinned }) {

@@ -210,7 +210,7 @@ class Run:
             raise http.Broken("the database was changed")
         if _peak_kib() - warm_kib > MEMORY_BOUND_KIB:
             raise http.Broken(f"memory grows: {figures}")
-        if after > 3 * usual + 1:
+        if after > 3 * usual:
             raise http.Broken(f"a normal request is slower than before: {figures}")
         return figures
 
