@@ -9,13 +9,14 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Flask, current_app
 from werkzeug.datastructures import EnvironHeaders
 from werkzeug.http import parse_etags
 
-from everruns import __version__, auth, db, schemas
+from everruns import auth, db, schemas
 from everruns.errors import ApiError, request_id
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 MAX_CACHED_PAGES = 10_000
 MAX_BODY_BYTES = 128 * 1024
+
+# Other code may answer otherwise, and a checkout changes without a new number of its version.
+_PROGRAM = hashlib.sha256(
+    b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
+).hexdigest()
 
 _EXTENSION = "everruns.pages"
 
@@ -46,9 +52,9 @@ def init_app(app: Flask) -> None:
 
 def etag(organization: auth.Organization, query: schemas.SessionsQuery | schemas.ActivityQuery) -> str:
     """The ETag, without quotes, of what `organization` gets for `query`: all that an answer depends on, hashed."""
-    return hashlib.sha256(
-        f"{__version__} {organization.public_id} {organization.revision} {query}".encode()
-    ).hexdigest()[:32]
+    return hashlib.sha256(f"{_PROGRAM} {organization.public_id} {organization.revision} {query}".encode()).hexdigest()[
+        :32
+    ]
 
 
 def common_headers(etag: str) -> dict[str, str]:

@@ -1,6 +1,9 @@
 """ETag, 304 and the question asked again: never another answer, and never an old one."""
 
+import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from everruns import create_app, pages
-from tests.conftest import AGENT, World, agent, session
+from tests.conftest import AGENT, ROOT, World, agent, session
 
 ORG = "org_00000000000000000000000000000001"
 
@@ -163,6 +166,21 @@ def test_each_organization_and_each_question_has_its_own_etag(world: World, key:
     urls = ["", "?limit=1", "?offset=1", f"?agent_id={AGENT}", "?created_after=2020-01-01T00:00:00Z"]
     etags = [world.get(k, f"/v1/sessions{url}").headers["ETag"] for k in (key, other) for url in urls]
     assert len(set(etags)) == len(etags)
+
+
+def test_another_program_has_other_etags(world: World, key: str, tmp_path: Path) -> None:
+    ask = f"get('/v1/sessions', headers={{'Authorization': '{key}'}})"
+    code = f"from everruns import create_app; print(create_app().test_client().{ask}.headers['ETag'])"
+    etags = []
+    for number, more in enumerate(["", "", "# another line\n"]):
+        copy = tmp_path / str(number)
+        shutil.copytree(ROOT / "everruns", copy / "everruns")
+        shutil.copy(ROOT / "schema.sql", copy)
+        with (copy / "everruns" / "links.py").open("a") as file:
+            file.write(more)
+        ran = subprocess.run([sys.executable, "-c", code], cwd=copy, capture_output=True, text=True, check=True)
+        etags.append(ran.stdout)
+    assert etags[0] == etags[1] != etags[2]
 
 
 def test_a_copied_row_of_an_organization_gets_its_own_answers(world: World, key: str) -> None:
