@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.attack import disk, power
 from tests.attack.struck import SIZES, crash
-from tests.attack.target import run, say, scratch
+from tests.attack.target import need, run, say, scratch
 
 
 def kills_and_stops(kills: int, seed: int) -> dict[str, Any]:
@@ -35,6 +35,7 @@ def kills_and_stops(kills: int, seed: int) -> dict[str, Any]:
 
 def attack(given: argparse.Namespace, found: dict[str, Any]) -> None:
     """All of it."""
+    need("gcc", "gcc libc6-dev")
     begin = time.monotonic()
     found["kills and stops"] = kills_and_stops(given.kills, given.seed)
     say(f"{found}")

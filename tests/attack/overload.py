@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from tests.attack import figures, http
 from tests.attack.front import MEMORY_BOUND_KIB, Data, Target, attacked, prepare, resident_kib
+from tests.attack.target import need
 from tests.servers import Nginx, unlimited
 
 TIMES = 10
@@ -388,6 +389,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of each overload")
     parser.add_argument("--figures", type=Path, help="a JSON file to store the figures in")
     arguments = parser.parse_args()
+    need("nginx", "nginx-light")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:

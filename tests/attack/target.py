@@ -62,6 +62,12 @@ def scratch(in_memory: bool = False) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def need(program: str, packages: str) -> None:
+    """End, with what to do about it, where `program` is not installed."""
+    if shutil.which(program) is None:
+        raise SystemExit(f"{program} is needed. On Debian: apt-get install {packages}")
+
+
 def say(message: str) -> None:
     """Tell how far it is, on standard error."""
     print(message, file=sys.stderr, flush=True)
