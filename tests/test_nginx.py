@@ -35,6 +35,10 @@ def nginx(tmp_path: Path, running: Service) -> Nginx:
     return Nginx(tmp_path, [f"unix:{running.path}"], unlimited)
 
 
+def one_a_second_for_a_key(text: str) -> str:
+    return text.replace("rate=50r/s", "rate=1r/s").replace("rate=100r/s", "rate=9999r/s")
+
+
 def raw(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
     with socket.create_connection(("127.0.0.1", port), 20) as client:
         client.sendall(request)
@@ -124,11 +128,7 @@ def test_a_key_that_asks_too_often_gets_429_and_another_one_does_not(
     world: World, tmp_path: Path, behind: Service, key: str
 ) -> None:
     _, other = world.organization()
-    with Nginx(
-        tmp_path,
-        [f"unix:{behind.path}"],
-        lambda text: text.replace("rate=50r/s", "rate=1r/s").replace("rate=100r/s", "rate=9999r/s"),
-    ) as front:
+    with Nginx(tmp_path, [f"unix:{behind.path}"], one_a_second_for_a_key) as front:
         answers = [ask(front.port, "/v1/sessions?limit=1", {"Authorization": f"Bearer {key}"}) for _ in range(400)]
         assert get(front.port, "/v1/sessions?limit=1", other)[0] == 200
     refused = [(headers, json.loads(body)) for status, headers, body in answers if status == 429]
@@ -136,6 +136,14 @@ def test_a_key_that_asks_too_often_gets_429_and_another_one_does_not(
     assert len(refused) > 100
     for headers, answer in refused:
         assert (headers["retry-after"], answer["error"]["code"]) == ("1", "too_many_requests")
+
+
+def test_a_key_is_the_same_key_however_it_is_sent(tmp_path: Path, behind: Service, key: str) -> None:
+    ways = [f"{scheme}{' ' * n}{key}" for scheme in ("Bearer", "bEARER", "ApiKey") for n in range(1, 101)]
+    with Nginx(tmp_path, [f"unix:{behind.path}"], one_a_second_for_a_key) as front:
+        statuses = [ask(front.port, "/v1/sessions?limit=1", {"Authorization": way})[0] for way in [key, *ways]]
+    assert statuses[:100] == [200] * 100
+    assert statuses.count(429) > 100
 
 
 def test_an_address_that_asks_too_often_without_a_key_gets_429(tmp_path: Path, behind: Service) -> None:
