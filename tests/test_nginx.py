@@ -86,6 +86,12 @@ REFUSED = {
     "no HTTP": (b"hello\r\n\r\n", 400, "invalid_request"),
     "a control character in a header": (b"GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n", 400, "invalid_request"),
     "no Host": (b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", 400, "invalid_request"),
+    "a version that there is not": (b"GET / HTTP/2.0\r\n\r\n", 400, "invalid_request"),
+    "a transfer coding that there is not": (
+        b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
+        400,
+        "invalid_request",
+    ),
     "a long line": (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414, "uri_too_long"),
     "a long header": (
         b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
@@ -176,6 +182,10 @@ def test_it_speaks_tls_where_the_certificate_is_put(tmp_path: Path, behind: Serv
             "https://localhost/v1/sessions",
         ]
         assert json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["total"] == 100
+        status, _, body = ask(f"{tmp_path}/tls.sock", "/v1/sessions", {})  # by plain HTTP
+        error = json.loads(body)["error"]
+        assert (status, error["code"]) == (400, "invalid_request")
+        assert "https" in error["message"]
 
 
 def test_stub_status_counts_the_requests_and_is_for_this_machine_alone(tmp_path: Path, behind: Service) -> None:
