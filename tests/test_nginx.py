@@ -122,6 +122,15 @@ def test_a_refusal_is_in_the_envelope_whoever_refuses(tmp_path: Path, behind: Se
     assert headers["x-request-id"] == error["request_id"]
 
 
+@pytest.mark.parametrize("line", ["GET /", "GET  / ", "GET /everruns-error", "GET /%00", "POST /", "GET http://[/"])
+def test_a_request_line_without_a_version_gets_no_body_without_a_status(
+    tmp_path: Path, behind: Service, line: str
+) -> None:
+    with nginx(tmp_path, behind) as front, socket.create_connection(("127.0.0.1", front.port), 20) as client:
+        client.sendall(f"{line}\r\n".encode())
+        assert client.recv(65536) == b""
+
+
 def test_a_service_that_is_away_is_503_in_the_envelope(tmp_path: Path) -> None:
     with Nginx(tmp_path, [f"unix:{tmp_path}/nobody.sock"]) as front:
         status, headers, body = ask(front.port, "/v1/sessions", {"X-Request-Id": "mine"})
