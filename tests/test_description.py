@@ -92,6 +92,26 @@ def test_it_is_served_to_everyone_and_kept_until_it_changes(
     assert refused.get_json()["error"]["code"] == "method_not_allowed"
 
 
+@pytest.mark.parametrize("url", ["/", "/page/page.js", "/api-doc/openapi.json", "/llms.txt"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"If-Match": '"nope"'},
+        {"If-Modified-Since": "Wed, 01 Jan 2098 00:00:00 GMT"},
+        {"If-Unmodified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"},
+        {"Range": "bytes=0-9"},
+        {"Range": "bytes=99999999-"},
+    ],
+)
+def test_a_file_has_no_condition_but_if_none_match(world: World, url: str, headers: dict[str, str]) -> None:
+    whole = world.client.get(url)
+    response = world.client.get(url, headers=headers)
+    assert (response.status_code, response.data) == (200, whole.data)
+    assert response.headers["ETag"] == whole.headers["ETag"]
+    both = {**headers, "If-None-Match": whole.headers["ETag"]}
+    assert world.client.get(url, headers=both).status_code == 304
+
+
 def test_it_is_served_without_a_database(world: World) -> None:
     world.path.unlink()
     assert world.get(None, "/llms.txt").status_code == 200
