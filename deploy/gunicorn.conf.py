@@ -63,7 +63,7 @@ _REFUSALS = {  # where gunicorn's own words help nobody
     500: "a fault of the service, not of your request",
 }
 _SHOWN_ARGUMENTS = {"agent_id", "offset", "limit", "days", "until"}
-_KEY = re.compile(r"(evr_[A-Za-z0-9_-]{8})[A-Za-z0-9_-]+")
+_KEY = re.compile(r"(evr(?:_|%(?:25)*5[Ff])[A-Za-z0-9_-]{8})[A-Za-z0-9_-]+")
 
 
 class _Lines(logging.Formatter):

@@ -168,6 +168,26 @@ def test_an_address_that_asks_too_often_without_a_key_gets_429(tmp_path: Path, b
     assert statuses.count(429) > 100
 
 
+def test_a_key_is_never_whole_in_the_log(tmp_path: Path, behind: Service, key: str) -> None:
+    once, twice = key.replace("_", "%5f", 1), key.replace("_", "%25255F", 1)
+    with Nginx(tmp_path, [f"unix:{behind.path}"], one_a_second_for_a_key) as front:
+        for path in ("/health", f"/{key}", f"/%0a{key}/{key}", f"/{once}", f"/{twice}", f"/health?api_key={key}"):
+            ask(front.port, path, {"X-Request-Id": key, "Authorization": key, "Referer": key, "User-Agent": key})
+        large = f"GET /health?{key} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 99999\r\n\r\n"
+        statuses = {raw(front.port, large.encode())[0]}
+        statuses |= {ask(front.port, f"/health?{key}", {"Authorization": key})[0] for _ in range(200)}
+        behind.stop()
+        behind.listener.close()
+        statuses.add(ask(front.port, f"/health?{key}", {})[0])
+    assert statuses == {200, 413, 429, 503}
+    text = (tmp_path / "everruns.log").read_text("utf-8")
+    assert text.count(f'"id":"{key[:12]}...","method":"GET","path":"/') == 6
+    for path in (key, f"\\n{key}", key, twice.replace("%25", "%", 1)):
+        told = path[: path.index(key[4:]) + 8]
+        assert f'"path":"/{told}..."' in text
+    assert key[4:13] not in text + (tmp_path / "error.log").read_text("utf-8")
+
+
 def test_it_speaks_tls_where_the_certificate_is_put(tmp_path: Path, behind: Service, key: str) -> None:
     certificate = ["-keyout", f"{tmp_path}/tls.key", "-out", f"{tmp_path}/tls.crt", "-subj", "/CN=localhost"]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *certificate]
