@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -128,6 +129,19 @@ def test_a_request_line_without_a_version_gets_no_body_without_a_status(
 ) -> None:
     with nginx(tmp_path, behind) as front, socket.create_connection(("127.0.0.1", front.port), 20) as client:
         client.sendall(f"{line}\r\n".encode())
+        assert client.recv(65536) == b""
+
+
+@pytest.mark.parametrize("begun", [b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"])
+def test_a_request_that_does_not_arrive_in_time_gets_no_answer(tmp_path: Path, behind: Service, begun: bytes) -> None:
+    def impatient(text: str) -> str:
+        return re.sub(r"(client_\w+_timeout) 10s", r"\1 1s", text)
+
+    with (
+        Nginx(tmp_path, [f"unix:{behind.path}"], impatient) as front,
+        socket.create_connection(("127.0.0.1", front.port), 9) as client,
+    ):
+        client.sendall(begun)
         assert client.recv(65536) == b""
 
 
