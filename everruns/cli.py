@@ -5,7 +5,9 @@ import signal
 import sqlite3
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,25 @@ from everruns.importer import Import, ImportRefused
 from everruns.values import is_id
 
 
+def _nowhere(mode: str = "w", flags: int = os.O_WRONLY) -> Any:
+    return os.fdopen(os.open(os.devnull, flags), mode)
+
+
 class _Group(FlaskGroup):
-    """Flask's commands and ours; what the database refuses is one clear line and exit status 1."""
+    """Flask's commands and ours; what the database or the system refuses is one clear line and exit status 1."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        # Python has None for a stream that was closed. In its place comes one that fails, or to tell, one to nowhere.
+        sys.stdin = sys.stdin or _nowhere("r", os.O_WRONLY)
+        sys.stdout = sys.stdout or _nowhere("w", os.O_RDONLY)
+        sys.stderr = sys.stderr or _nowhere()
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            sys.stdout = _nowhere()  # at its end Python would try again what could not be written
+            what = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+            say(f"Error: {what}; nothing was changed")
+            sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -53,8 +72,25 @@ def main() -> None:
 
 
 def say(message: str) -> None:
-    """Tell the person at the terminal something that no script would use."""
-    click.echo(message, err=True)
+    """Tell the person at the terminal something that no script would use: when that fails, nothing else does."""
+    try:
+        click.echo(message, err=True)
+    except OSError:
+        sys.stderr = _nowhere()  # as in `main`
+
+
+def give(lines: Iterable[str]) -> None:
+    """Write what a script would use to standard output, at once and in UTF-8; raises `OSError`.
+
+    What is shown this once is given inside the transaction that stores it.
+    """
+    try:
+        for line in lines:
+            sys.stdout.buffer.write(line.encode("utf-8") + b"\n")
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        error.filename = "standard output"
+        raise
 
 
 def find_organization(connection: sqlite3.Connection, public_id: str) -> auth.Organization:
@@ -101,8 +137,7 @@ def create_org(name: str, public_id: str | None) -> None:
     with db.transaction() as connection:
         if public_id is not None and auth.find_organization(connection, public_id):
             raise click.ClickException(f"there is an organization {public_id} already; give another --id, or none")
-        created = auth.create_organization(connection, name, public_id)
-    click.echo(created)
+        give([auth.create_organization(connection, name, public_id)])
 
 
 @main.command("create-key")
@@ -112,8 +147,7 @@ def create_org(name: str, public_id: str | None) -> None:
 def create_key(org: str, name: str, expires_in_days: int | None) -> None:
     """Create an API key of the organization ORG and print it: the only time it is ever shown."""
     with db.transaction() as connection:
-        key = auth.create_key(connection, find_organization(connection, org), name, expires_in_days)
-    click.echo(key)
+        give([auth.create_key(connection, find_organization(connection, org), name, expires_in_days)])
 
 
 @main.command("list-keys")
@@ -122,9 +156,8 @@ def list_keys(org: str) -> None:
     """List the keys of the organization ORG: tab-separated prefix, name, created, expires, revoked."""
     say("PREFIX\tNAME\tCREATED\tEXPIRES\tREVOKED")
     with db.snapshot() as connection:
-        for key in auth.list_keys(connection, find_organization(connection, org)):
-            cells = (key.prefix, key.name or "-", key.created_at, key.expires_at or "-", key.revoked_at or "-")
-            click.echo("\t".join(" ".join(cell.split()) for cell in cells))
+        keys = auth.list_keys(connection, find_organization(connection, org))
+        give("\t".join(" ".join((cell or "").split()) or "-" for cell in astuple(key)) for key in keys)
 
 
 @main.command("revoke-key")
@@ -180,9 +213,7 @@ def import_(org: str, files: tuple[str, ...]) -> None:
 def export(org: str) -> None:
     """Print everything of an organization as lines that import takes: harnesses, agents, sessions."""
     with db.snapshot() as connection:
-        for line in exporter.export(connection, find_organization(connection, org)):
-            sys.stdout.buffer.write(line.encode("utf-8") + b"\n")
-    sys.stdout.buffer.flush()
+        give(exporter.export(connection, find_organization(connection, org)))
 
 
 @main.command("load-catalog")
@@ -213,8 +244,7 @@ def check() -> None:
             for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check")
         )
         faults += spans.faults(connection)
-    for fault in faults:
-        click.echo(fault)
+    give(faults)
     if faults:
         raise click.ClickException(f"faults found: {len(faults)}; restore a backup")
     say("no fault found")
@@ -272,7 +302,7 @@ def demo_(sessions: int, if_empty: bool) -> None:
         organization = find_organization(connection, public_id)
         key = auth.create_key(connection, organization, "demo")
         Import(connection, organization).run(demo.records(sessions))
-    click.echo(key)
+        give([key])
     if if_empty:
         return
     say(f"organization {public_id} with {sessions} sessions; where the service runs (on port 8000 with gunicorn), try:")

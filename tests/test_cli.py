@@ -1,5 +1,6 @@
 """The other commands: what they print where, their exit status, and that none does harm."""
 
+import json
 import os
 import re
 import sqlite3
@@ -51,6 +52,64 @@ def test_many_init_db_at_once_make_one_database(tmp_path: Path) -> None:
     assert sum(b"is created" in item.stderr for item in ran) >= 1
     with closing(sqlite3.connect(tmp_path / "one.db")) as connection:
         assert connection.execute("SELECT COUNT(*) FROM capabilities").fetchone() == (91,)
+
+
+def redirected(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as bash does, with `redirection`; `CLOSED` in it is a pipe whose reader has gone."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = ["bash", "-c", f'"$@" {redirection.replace("CLOSED", f"&{writes}")}', "bash", *EVERRUNS, *arguments]
+    try:
+        return subprocess.run(command, pass_fds=[writes], capture_output=True, text=True, check=False)
+    finally:
+        os.close(writes)
+
+
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", "2>CLOSED", "<&-"])
+def test_an_import_that_is_stored_ends_well_whether_that_can_be_told_or_not(world: World, redirection: str) -> None:
+    org, _ = world.organization()
+    file = world.folder / "data.json"
+    file.write_text(json.dumps(agent()))
+    ran = redirected(redirection, "import", "--org", org, str(file))
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert world.sql("SELECT COUNT(*) FROM agents") == [(1,)]
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-", ">CLOSED"])
+def test_what_is_shown_this_once_is_stored_only_when_it_could_be_shown(world: World, redirection: str) -> None:
+    org, _ = world.organization()
+    for command in (["create-key", org], ["create-org", "x"], ["demo", "--sessions", "1"]):
+        ran = redirected(redirection, *command)
+        assert ran.returncode == 1
+        said = re.fullmatch(r"Error: standard output: .+; nothing was changed\n", ran.stderr)
+        assert ran.stderr == "" if "CLOSED" in redirection else said
+    counted = world.sql("SELECT (SELECT COUNT(*) FROM organizations), (SELECT COUNT(*) FROM api_keys)")
+    assert counted == [(1, 1)]
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-", ">CLOSED", ">/dev/full 2>&1"])
+def test_output_that_cannot_be_written_is_one_clear_line_at_most(world: World, redirection: str) -> None:
+    org, _ = world.organization()
+    world.load(org, agent())
+    for command in (["export", "--org", org], ["list-keys", org], ["--help"], ["check", "--help"]):
+        ran = redirected(redirection, *command)
+        assert ran.returncode == 1
+        assert len(ran.stderr.removeprefix("PREFIX\tNAME\tCREATED\tEXPIRES\tREVOKED\n").splitlines()) <= 1
+
+
+def test_an_import_from_no_standard_input_is_one_clear_line(world: World) -> None:
+    org, _ = world.organization()
+    ran = redirected("<&-", "import", "--org", org, "-")
+    assert (ran.returncode, "Traceback" in ran.stderr) == (1, False)
+    assert "Bad file descriptor" in ran.stderr
+
+
+def test_names_are_printed_as_utf8_in_any_locale(world: World) -> None:
+    org, _ = world.organization()
+    world.everruns("create-key", org, "--name", "密钥 €")
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    ran = subprocess.run([*EVERRUNS, "list-keys", org], env=environment, capture_output=True, check=True)
+    assert "\t密钥 €\t" in ran.stdout.decode()
 
 
 def foreign(path: Path) -> None:
