@@ -6,9 +6,11 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import astuple
+from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -20,22 +22,18 @@ from everruns.importer import Import, ImportRefused
 from everruns.values import is_id
 
 
-def _nowhere(mode: str = "w", flags: int = os.O_WRONLY) -> Any:
-    return os.fdopen(os.open(os.devnull, flags), mode)
-
-
 class _Group(FlaskGroup):
     """Flask's commands and ours; what the database or the system refuses is one clear line and exit status 1."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         # Python has None for a stream that was closed. In its place comes one that fails, or to tell, one to nowhere.
-        sys.stdin = sys.stdin or _nowhere("r", os.O_WRONLY)
-        sys.stdout = sys.stdout or _nowhere("w", os.O_RDONLY)
-        sys.stderr = sys.stderr or _nowhere()
+        sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_WRONLY))
+        sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+        sys.stderr = sys.stderr or StringIO()
         try:
             return super().main(*args, **kwargs)
         except OSError as error:
-            sys.stdout = _nowhere()  # at its end Python would try again what could not be written
+            sys.stdout = StringIO()  # at its end Python would try again what could not be written
             what = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
             say(f"Error: {what}; nothing was changed")
             sys.exit(1)
@@ -76,7 +74,7 @@ def say(message: str) -> None:
     try:
         click.echo(message, err=True)
     except OSError:
-        sys.stderr = _nowhere()  # as in `main`
+        sys.stderr = StringIO()  # as in `main`
 
 
 def give(lines: Iterable[str]) -> None:
@@ -269,22 +267,34 @@ def heartbeat_(every: float | None) -> None:
         time.sleep(every)
 
 
+def _sync(folder: Path) -> None:
+    """Let what was renamed in `folder` outlive a power cut, where its file system can do so."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 @main.command("backup")
 @click.argument("file", type=click.Path(path_type=Path))
 def backup(file: Path) -> None:
     """Write a consistent copy of the database to FILE, which must not exist, while the service runs."""
-    if file.exists():
-        raise click.ClickException(f"{file} exists; give another name, or remove it first")
-    partial = file.with_name(f"{file.name}.partial-{os.getpid()}")
     try:
-        partial.touch(mode=0o600, exist_ok=False)
-        with db.snapshot() as connection, closing(sqlite3.connect(partial)) as copy:
-            connection.backup(copy)
-        partial.rename(file)  # not a link: a backup medium may know none
-    except OSError as error:
-        raise click.ClickException(f"{file} cannot be written: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+        if os.path.lexists(file):
+            raise FileExistsError
+        with TemporaryDirectory(dir=file.parent, prefix=".backup-", ignore_cleanup_errors=True) as folder:
+            partial = Path(folder, "partial.db")
+            partial.touch(mode=0o600)
+            with db.snapshot() as connection, closing(sqlite3.connect(partial)) as copy:
+                connection.backup(copy)
+            # A rename would overwrite, so the name is taken first; a link would not, but a backup medium may know none.
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL))
+            partial.rename(file)
+    except FileExistsError:
+        raise click.ClickException(f"{file} exists; give another name, or remove it first") from None
+    _sync(file.parent)
     say(f"{file} is written")
 
 

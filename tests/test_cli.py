@@ -233,12 +233,45 @@ def test_backup_is_a_whole_copy_of_the_moment(world: World, monkeypatch: pytest.
     world.everruns("backup", str(copy))
     world.load(org, session(2))
     assert "exists; give another name" in world.everruns("backup", str(copy), status=1).stderr
-    assert "cannot be written" in world.everruns("backup", str(world.folder / "no" / "x"), status=1).stderr
     assert copy.stat().st_mode & 0o077 == 0
-    assert not list(world.folder.glob("*partial*"))
+    assert not list(world.folder.glob("*.backup-*"))
     monkeypatch.setenv("EVERRUNS_DATABASE", str(copy))
     assert world.everruns("export", "--org", org).stdout == exported
     world.everruns("check")
+
+
+def test_a_backup_that_cannot_be_written_is_one_clear_line_and_leaves_nothing(world: World) -> None:
+    (world.folder / "file").touch()
+    there = set(world.folder.iterdir())
+    for name, why in (("file/x", "Not a directory"), ("no/x", "No such file"), ("x" * 300, "File name too long")):
+        ran = world.everruns("backup", str(world.folder / name), status=1)
+        assert why in ran.stderr
+        assert len(ran.stderr.splitlines()) == 1
+    assert {path for path in world.folder.iterdir() if not path.name.startswith("everruns.db-")} == there
+    world.everruns("backup", str(world.folder / ("x" * 255)))
+
+
+def test_a_backup_onto_a_full_disk_leaves_nothing(world: World, small_disk: Path) -> None:
+    org, _ = world.organization()
+    world.load(org, agent(), *(session(n, title="x" * 10_000) for n in range(700)))
+    ran = world.everruns("backup", str(small_disk / "copy.db"), status=1)
+    assert "the disk is full" in ran.stderr
+    assert list(small_disk.iterdir()) == []
+
+
+def test_of_two_backups_at_once_one_is_told_that_the_other_exists(world: World) -> None:
+    org, _ = world.organization()
+    world.load(org, agent(), *(session(n, title="x" * 10_000) for n in range(1000)))
+    command = [*EVERRUNS, "backup", str(world.folder / "copy.db")]
+
+    def run(_: int) -> str:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stderr
+
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(run, range(4)))
+    assert sum("is written" in text for text in told) == 1
+    assert sum("exists; give another name" in text for text in told) == 3
+    assert not list(world.folder.glob("*.backup-*"))
 
 
 def test_demo_makes_an_organization_to_try_and_touches_no_other(world: World) -> None:
