@@ -60,7 +60,7 @@ def _advice(error: sqlite3.OperationalError) -> str:
     return reasons.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, f"the database cannot be used: {error}")
 
 
-@click.group(cls=_Group, create_app=create_app, add_version_option=False)
+@click.group(cls=_Group, create_app=create_app, add_version_option=False, load_dotenv=False)
 @click.version_option(__version__, prog_name="everruns")
 def main() -> None:
     """Everruns Sessions: which sessions does my organization have?

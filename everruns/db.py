@@ -40,7 +40,10 @@ def init_app(app: Flask) -> None:
     `DATABASE_TIMEOUT` is how many seconds to wait for a lock. `READ_ONLY` says that the file is a copy which
     `litestream restore -f` keeps; with `MAX_REPLICA_LAG`, seconds, it is not served when it is older, 0 being never.
     """
-    path = Path(str(app.config["DATABASE"])).absolute()
+    try:
+        path = Path(str(app.config["DATABASE"])).absolute()
+    except FileNotFoundError:
+        raise SystemExit("the folder that you are in is no longer there; go to another one") from None
     timeout = _seconds(app, "DATABASE_TIMEOUT", MAX_TIMEOUT_SECONDS)
     max_lag = _seconds(app, "MAX_REPLICA_LAG", MAX_LAG_SECONDS)
     read_only = app.config["READ_ONLY"]

@@ -261,7 +261,7 @@ def test_a_backup_onto_a_full_disk_leaves_nothing(world: World, small_disk: Path
 
 def test_of_two_backups_at_once_one_is_told_that_the_other_exists(world: World) -> None:
     org, _ = world.organization()
-    world.load(org, agent(), *(session(n, title="x" * 10_000) for n in range(1000)))
+    world.load(org, agent(), *(session(n, title="x" * 20_000) for n in range(2000)))
     command = [*EVERRUNS, "backup", str(world.folder / "copy.db")]
 
     def run(_: int) -> str:
@@ -316,13 +316,36 @@ def test_arguments_that_are_no_utf8_are_one_clear_line(world: World) -> None:
         assert b"Traceback" not in ran.stderr
 
 
-@pytest.mark.parametrize("value", ["soon", "-1", "nan", "1e9"])
+@pytest.mark.parametrize("value", ["soon", "-1", "nan", "1e9", "9" * 400, ""])
 def test_a_timeout_that_is_no_number_of_seconds_is_one_clear_line(world: World, value: str) -> None:
     environment = {**os.environ, "EVERRUNS_DATABASE_TIMEOUT": value}
     ran = subprocess.run([*EVERRUNS, "check"], env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert "EVERRUNS_DATABASE_TIMEOUT must be a number of seconds from 0 to 3600" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("name", ["1e5", "1.50", "true", "007", "null"])
+def test_the_database_may_have_any_name(tmp_path: Path, name: str) -> None:
+    environment = {**os.environ, "EVERRUNS_DATABASE": name, "EVERRUNS_DATABASE__x": "1"}
+    subprocess.run([*EVERRUNS, "init-db"], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert (tmp_path / name).exists()
+
+
+def test_a_folder_that_is_no_longer_there_is_one_clear_line(world: World) -> None:
+    gone = world.folder / "gone"
+    gone.mkdir()
+    for path, status in (("everruns.db", 1), (world.path, 0)):
+        command = f'cd "{gone}" && {{ rmdir "{gone}"; "$@"; }}; code=$?; mkdir -p "{gone}"; exit $code'
+        environment = {**os.environ, "EVERRUNS_DATABASE": str(path)}
+        ran = subprocess.run(
+            ["sh", "-c", command, "sh", *EVERRUNS, "check"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (ran.returncode, len(ran.stderr.splitlines())) == (status, 1), ran.stderr
 
 
 def test_the_default_database_is_in_the_folder_instance(tmp_path: Path) -> None:
