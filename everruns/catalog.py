@@ -9,7 +9,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from everruns.schemas import CapabilitySchema, faults, kind
+from everruns.schemas import CapabilitySchema, escaped, faults, kind
 
 BUILT_IN = Path(__file__).with_name("catalog.json")
 
@@ -39,11 +39,11 @@ def read(path: Path) -> list[dict[str, Any]]:
         raise CatalogRefused("\n".join(f"{path}: {fault}" for fault in faults(error))) from None
     ids = [capability["id"] for capability in capabilities]
     if twice := sorted({capability_id for capability_id in ids if ids.count(capability_id) > 1}):
-        raise CatalogRefused(f"{path}: each id must come once; more than once: {', '.join(twice)}")
+        raise CatalogRefused(f"{path}: each id must come once; more than once: {', '.join(map(escaped, twice))}")
     try:
         TopologicalSorter({entry["id"]: entry["dependencies"] or [] for entry in capabilities}).prepare()
     except CycleError as error:
-        cycle = " needs ".join(reversed(error.args[1]))
+        cycle = " needs ".join(map(escaped, reversed(error.args[1])))
         raise CatalogRefused(f"{path}: dependencies must not form a cycle: {cycle}") from None
     return capabilities
 

@@ -19,6 +19,7 @@ from flask.cli import FlaskGroup
 
 from everruns import __version__, auth, catalog, create_app, db, demo, exporter, heartbeat, reader, spans
 from everruns.importer import Import, ImportRefused
+from everruns.schemas import escaped
 from everruns.values import is_id
 
 
@@ -227,7 +228,8 @@ def load_catalog(file: Path) -> None:
     known = {capability["id"] for capability in capabilities}
     for capability in capabilities:
         for dependency in set(capability["dependencies"] or []) - known:
-            say(f"note: {capability['id']} needs {dependency}, which is not in the catalog and contributes nothing")
+            needs = f"{escaped(capability['id'])} needs {escaped(dependency)}"
+            say(f"note: {needs}, which is not in the catalog and contributes nothing")
     say(f"{len(capabilities)} capabilities loaded")
 
 

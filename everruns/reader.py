@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import IO, Any, NamedTuple
 
-from everruns.schemas import kind
+from everruns.schemas import escaped, kind, shown
 
 MAX_VALUE_BYTES = 16 * 1024 * 1024
 PROGRESS_BYTES = 64 * 1024
@@ -26,14 +26,15 @@ def read(name: str, standard_input: IO[bytes], progress: Callable[[int], object]
 
     What cannot be read is a `Found` with a fault; nothing is raised. `progress` is told of bytes consumed.
     """
+    where = escaped(name)
     try:
         if os.path.isdir(name):
-            yield Found(name, fault="is a folder; name the files in it")
+            yield Found(where, fault="is a folder; name the files in it")
             return
         with nullcontext(standard_input) if name == STANDARD_INPUT else open(name, "rb") as file:
-            yield from _values(name, file, progress)
+            yield from _values(where, file, progress)
     except OSError as error:
-        yield Found(name, fault=f"cannot be read: {error.strerror}")
+        yield Found(where, fault=f"cannot be read: {error.strerror}")
 
 
 def _values(name: str, file: IO[bytes], progress: Callable[[int], object]) -> Iterator[Found]:
@@ -140,7 +141,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"{twice}: comes twice in the same object; give it once")
+        raise ValueError(f"{shown(twice)} comes twice in the same object; give it once")
     return value
 
 

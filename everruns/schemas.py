@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
-from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validates_schema
 
 from everruns.errors import InvalidRequest
 from everruns.values import BASE_HARNESS, id_pattern, is_id, is_stored_instant, parse_instant, same_id
@@ -64,9 +64,14 @@ def kind(value: object) -> str:
     return _KINDS.get(type(value), "something else")
 
 
+def escaped(text: str) -> str:
+    """`text` for a message, with what cannot be seen escaped: a terminal would obey it, or take it for a line's end."""
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+
+
 def shown(text: str) -> str:
-    """`text` quoted for a message, cut when long."""
-    return f"'{text}'" if len(text) <= 40 else f"'{text[:40]}…' ({len(text)} characters)"
+    """`text` quoted and escaped for a message, cut when long."""
+    return f"'{escaped(text)}'" if len(text) <= 40 else f"'{escaped(text[:40])}…' ({len(text)} characters)"
 
 
 # --- query arguments -------------------------------------------------------------------------------------------
@@ -252,6 +257,21 @@ class Text(fields.Field[str]):
         return value
 
 
+class Choice(Text):
+    """One of `choices`."""
+
+    def __init__(self, *choices: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.choices = choices
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if text not in self.choices:
+            *others, last = self.choices
+            raise ValidationError(f"must be {', '.join(others)} or {last}, not {shown(text)}")
+        return text
+
+
 class Instant(Text):
     """ISO 8601 with a zone; loads to the form in which instants are stored."""
 
@@ -345,10 +365,7 @@ class SessionSchema(_Record):
     tags = Many(Text(allow_empty=True))
     model_id = Text(load_default=None, allow_none=True, allow_empty=True)
     capabilities = Many(CapabilityRef())
-    status = Text(
-        load_default="started",
-        validate=validate.OneOf(STATUSES, error="must be started, active or idle, not '{input}'"),
-    )
+    status = Choice(*STATUSES, load_default="started")
     created_at = Instant(load_default=None, allow_none=True)
     updated_at = Instant(load_default=None, allow_none=True)
 
@@ -455,10 +472,7 @@ class CapabilitySchema(_Record):
     id = Text(required=True)
     name = Text(required=True)
     category = Text(load_default=None, allow_none=True)
-    status = Text(
-        required=True,
-        validate=validate.OneOf(CATALOG_STATUSES, error="must be available, coming_soon or retired, not '{input}'"),
-    )
+    status = Choice(*CATALOG_STATUSES, required=True)
     dependencies = Many(Text())
     features = Many(Text())
 

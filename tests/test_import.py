@@ -170,8 +170,8 @@ BAD: list[tuple[Any, str]] = [
     ('"x"', "must be an object, an agent or a session, not a string"),
     ("null", "must be an object, an agent or a session, not null"),
     ("[true]", "[0]: must be an object, an agent or a session, not a boolean"),
-    ('{"id": "agent_1", "id": "agent_2"}', "id: comes twice in the same object; give it once"),
-    ('{"id": "agent_1", "usage": {"a": 1, "a": 2}}', "a: comes twice in the same object; give it once"),
+    ('{"id": "agent_1", "id": "agent_2"}', "'id' comes twice in the same object; give it once"),
+    ('{"id": "agent_1", "usage": {"a": 1, "a": 2}}', "'a' comes twice in the same object; give it once"),
     ('{"id": "agent_1", "x": NaN}', "is not valid JSON: NaN is no JSON number"),
     ('{"id": "agent_1", "x": 1e999}', "holds a number that is out of range: 1e999"),
     ('{"id": "agent_1", "name": "\\ud800"}', "holds half of a surrogate pair"),
@@ -217,6 +217,40 @@ BAD: list[tuple[Any, str]] = [
     (session(1, updated_at="x"), "updated_at: must be an ISO 8601 time with a zone"),
     (session(1), f"agent_id: {AGENT} is neither in this import nor in the organization; import it too"),
 ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        session("x\x1b]0;owned\x07\nfile:1: all is well"),
+        session(1, status="\x1b[2J" + "x" * 2_000_000),
+        session(1, agent_id="\x9b2J\u202e\r\n"),
+        session(1, created_at="\x1b[2J"),
+        {"id": "\x1b[2J\n"},
+        '{"id": "session_1", "\\u001b[2J": 1, "\\u001b[2J": 1}',
+        f'{{"id": "session_1", "{"x" * 5000}": 1, "{"x" * 5000}": 1}}',
+    ],
+)
+def test_what_a_fault_shows_of_the_input_is_escaped_and_cut(world: World, org: str, line: Any) -> None:
+    text = line if isinstance(line, str) else json.dumps(line)
+    file = write(world, json.dumps(agent()) + "\n" + text)
+    ran = world.everruns("import", "--org", org, file, status=1)
+    told = ran.stderr.removesuffix("\n").removeprefix("Error: nothing was imported; mend this and import again:\n")
+    assert told.startswith(f"{file}:2: ")
+    assert told.isprintable()
+    assert len(told) < len(file) + 200
+
+
+def test_a_file_may_have_any_name(world: World, org: str) -> None:
+    file = os.fsencode(world.folder) + b"/\xff\x1b[2J\n.ndjson"
+    for records, status in (([session(1), agent()], 0), ([session(2, title=5)], 1)):
+        Path(os.fsdecode(file)).write_text("".join(json.dumps(record) + "\n" for record in records))
+        command = [*map(str.encode, EVERRUNS), b"import", b"--org", org.encode(), file]
+        ran = subprocess.run(command, capture_output=True, check=False)
+        assert ran.returncode == status
+        assert ran.stderr.decode().splitlines()[-1].isprintable()
+    assert b"/\\udcff\\u001b[2J\\u000a.ndjson:1: title: must be" in ran.stderr
+    assert stored(world) == [("session_1", None)]
 
 
 def nested(levels: int) -> Any:
