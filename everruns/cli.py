@@ -1,6 +1,7 @@
 """The commands: `everruns --help` shows them. What a script would use goes to standard output, alone."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -21,6 +22,8 @@ from everruns import __version__, auth, catalog, create_app, db, demo, exporter,
 from everruns.importer import Import, ImportRefused
 from everruns.schemas import escaped
 from everruns.values import is_id
+
+SHARED_MEMORY_BYTES = 32 * 1024  # the least that SQLite needs beside a database
 
 
 class _Group(FlaskGroup):
@@ -47,18 +50,23 @@ class _Group(FlaskGroup):
         except UnicodeEncodeError:
             raise click.ClickException("what you give must be valid UTF-8; nothing was changed") from None
         except sqlite3.OperationalError as error:
-            raise click.ClickException(f"{_advice(error)}; nothing was changed") from None
+            advice = _advice(error, ctx.obj.load_app().config["DATABASE"])
+            raise click.ClickException(f"{advice}; nothing was changed") from None
         except sqlite3.DatabaseError as error:
             raise click.ClickException(f"the database refuses: {error}; nothing was changed") from None
 
 
-def _advice(error: sqlite3.OperationalError) -> str:
+def _advice(error: sqlite3.OperationalError, path: Path) -> str:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < SHARED_MEMORY_BYTES:
+        code = sqlite3.SQLITE_FULL  # what SQLite says when there is no room for its -shm file tells nobody
     reasons = {
         sqlite3.SQLITE_BUSY: "the database is locked by another program; wait, or raise EVERRUNS_DATABASE_TIMEOUT",
         sqlite3.SQLITE_FULL: "the disk is full; make room and try again",
-        sqlite3.SQLITE_READONLY: "the database cannot be written by this user",
+        sqlite3.SQLITE_READONLY: "this user may not write the database, or not its folder, where even to read "
+        "it -wal and -shm files are made",
     }
-    return reasons.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, f"the database cannot be used: {error}")
+    return reasons.get(code, f"the database cannot be used: {error}")
 
 
 @click.group(cls=_Group, create_app=create_app, add_version_option=False, load_dotenv=False)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -154,10 +154,23 @@ def test_a_missing_database_says_what_to_do(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_database_that_the_user_may_not_read_or_write(world: World) -> None:
-    world.path.chmod(0o400)
-    command = [*without_override(), *EVERRUNS, "create-org", "x"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (ran.returncode, "cannot be written by this user; nothing was changed" in ran.stderr) == (1, True)
+    org, _ = world.organization()
+    for path, mode, *command in ((world.folder, 0o500, "list-keys", org), (world.path, 0o400, "create-org", "x")):
+        path.chmod(mode)
+        ran = subprocess.run([*without_override(), *EVERRUNS, *command], capture_output=True, text=True, check=False)
+        assert (ran.returncode, "this user may not write the database, or not its folder" in ran.stderr) == (1, True)
+        path.chmod(0o700)
+
+
+def test_a_full_disk_is_told_as_such_where_not_even_reading_finds_room(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(small_disk / "everruns.db", monkeypatch)
+    world.everruns("init-db")
+    with suppress(OSError):
+        (small_disk / "rest").write_bytes(bytes(2 * 1024 * 1024))
+    for command in (["list-keys", "org_1"], ["create-org", "x"], ["check"], ["init-db"]):
+        assert "the disk is full; make room and try again" in world.everruns(*command, status=1).stderr
 
 
 def test_a_locked_database_is_told_after_the_timeout(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
