@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import astuple
 from io import StringIO
 from pathlib import Path
@@ -194,10 +194,14 @@ def import_(org: str, files: tuple[str, ...]) -> None:
     """Import harnesses, agents and sessions, as the Everruns API serves them; - is standard input. All or nothing."""
     size = sum(os.path.getsize(name) for name in files if os.path.isfile(name))
     with db.transaction() as connection:
+        find_organization(connection, org)  # before a pipe is read, which may take long
+    with ExitStack() as stack:
+        sources = [stack.enter_context(reader.source(name, sys.stdin.buffer)) for name in files]
+        connection = stack.enter_context(db.transaction())
         organization = find_organization(connection, org)
         bar: Any
         with _progress(size) as bar:
-            found = (item for name in files for item in reader.read(name, sys.stdin.buffer, bar.update))
+            found = (item for given in zip(files, sources, strict=True) for item in reader.read(*given, bar.update))
             try:
                 counts = Import(connection, organization).run(found)
             except ImportRefused as refused:

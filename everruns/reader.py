@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+from tempfile import TemporaryFile, gettempdir
 from typing import IO, Any, NamedTuple
 
 from everruns.schemas import escaped, kind, shown
@@ -21,17 +23,38 @@ class Found(NamedTuple):
     fault: str = ""
 
 
-def read(name: str, standard_input: IO[bytes], progress: Callable[[int], object]) -> Iterator[Found]:
-    """The objects of the file `name`, or of `standard_input` when that is `-`.
+@contextmanager
+def source(name: str, standard_input: IO[bytes]) -> Iterator[IO[bytes] | None]:
+    """What `read` is to read for the file `name`, `-` being `standard_input`; None: that file itself. Raises `OSError`.
+
+    A pipe is copied, to its end: whoever writes to it may take any time, in which an import must lock nobody out.
+    """
+    given = standard_input if name == STANDARD_INPUT else None
+    path = "/dev/stdin" if given else name
+    if not os.path.exists(path) or os.path.isfile(path) or os.path.isdir(path):
+        yield given
+        return
+    with TemporaryFile() as copy:
+        try:
+            with nullcontext(given) if given else open(name, "rb") as file:
+                shutil.copyfileobj(file, copy)
+        except OSError as error:
+            raise OSError(error.errno, f"cannot be copied to {gettempdir()}: {error.strerror}", name) from None
+        copy.seek(0)
+        yield copy
+
+
+def read(name: str, source: IO[bytes] | None, progress: Callable[[int], object]) -> Iterator[Found]:
+    """The objects of the file `name`, or of `source` in its place.
 
     What cannot be read is a `Found` with a fault; nothing is raised. `progress` is told of bytes consumed.
     """
     where = escaped(name)
     try:
-        if os.path.isdir(name):
+        if source is None and os.path.isdir(name):
             yield Found(where, fault="is a folder; name the files in it")
             return
-        with nullcontext(standard_input) if name == STANDARD_INPUT else open(name, "rb") as file:
+        with nullcontext(source) if source else open(name, "rb") as file:
             yield from _values(where, file, progress)
     except OSError as error:
         yield Found(where, fault=f"cannot be read: {error.strerror}")

@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -400,17 +402,20 @@ def test_a_full_disk_leaves_the_database_as_it_was(small_disk: Path, monkeypatch
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_an_import_that_is_stopped_leaves_the_database_as_it_was(world: World, org: str, stop: signal.Signals) -> None:
     world.load(org, agent(), session("before"))
+    file = write(world, "".join(json.dumps(session(n, title="x" * 100)) + "\n" for n in range(100_000)))
     handler = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background is born deaf to it
     try:
-        ran = subprocess.Popen([*EVERRUNS, "import", "--org", org, "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        ran = subprocess.Popen([*EVERRUNS, "import", "--org", org, file], stderr=subprocess.PIPE)
     finally:
         signal.signal(signal.SIGINT, handler)
-    with ran:
-        assert ran.stdin is not None
+    with ran, closing(sqlite3.connect(world.path, 0)) as other:
         assert ran.stderr is not None
-        for n in range(20_000):
-            ran.stdin.write(json.dumps(session(n, title="x" * 100)).encode() + b"\n")
-        ran.stdin.flush()
+        with suppress(sqlite3.OperationalError):
+            while True:  # until it is locked
+                other.execute("BEGIN IMMEDIATE")
+                other.execute("ROLLBACK")
+                time.sleep(0.01)
+        time.sleep(0.2)
         ran.send_signal(stop)
         assert ran.wait(20) != 0
         assert b"Traceback" not in ran.stderr.read()
@@ -429,6 +434,22 @@ def test_ndjson_is_imported_in_constant_memory(world: World, org: str) -> None:
         output, _ = ran.communicate()
     assert int(output) < 100
     assert world.sql("SELECT COUNT(*) FROM sessions") == [(15_000,)]
+
+
+def test_an_import_that_waits_for_its_input_locks_nobody_out(world: World, org: str) -> None:
+    pipe = world.folder / "pipe"
+    os.mkfifo(pipe)
+    for name in ("-", str(pipe)):
+        stdin = subprocess.PIPE if name == "-" else None
+        with subprocess.Popen([*EVERRUNS, "import", "--org", org, name], stdin=stdin, stderr=subprocess.PIPE) as ran:
+            with ran.stdin or pipe.open("wb") as writer:
+                writer.write(b"\n" * 1024 * 1024)  # more than a pipe holds: it is being read
+                writer.write(json.dumps(agent()).encode())
+                world.everruns("create-key", org)
+            assert ran.wait(20) == 0
+            assert ran.stderr
+            assert b"0 changed" in ran.stderr.read()
+    assert world.sql("SELECT COUNT(*) FROM agents") == [(1,)]
 
 
 def test_progress_is_shown_on_a_terminal(world: World, org: str) -> None:

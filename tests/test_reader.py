@@ -14,7 +14,7 @@ def read(tmp_path: Path, content: str | bytes) -> list[Found]:
     """What is found in a file, with its folder left out of the places."""
     file = tmp_path / "data.json"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    found = reader.read(str(file), io.BytesIO(), lambda _: None)
+    found = reader.read(str(file), None, lambda _: None)
     return [item._replace(where=item.where.replace(f"{tmp_path}/", "")) for item in found]
 
 

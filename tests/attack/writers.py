@@ -30,6 +30,12 @@ MOST_AT_ONCE = 120
 PIPE_BYTES = 4096  # the least that Linux makes
 TIMEOUT_SECONDS = 60
 CATALOG = [{"id": "attack", "name": "Attack", "status": "available", "features": ["feature0"], "dependencies": []}]
+UNCOPIED = """
+from contextlib import nullcontext
+from everruns import cli, reader
+reader.source = lambda name, standard_input: nullcontext(standard_input)
+cli.main()
+"""
 
 UPDATE = """
 UPDATE sessions
@@ -84,7 +90,7 @@ class _Writer:
         self.notebook.ends()
 
     def imports_by_command(self) -> None:
-        """The same by the command itself, which holds the lock as soon as it reads its standard input."""
+        """The same by the command, made to read its standard input itself, no copy: when it does, it holds the lock."""
         organization, records = self._records()
         command = [*self._command(), "import", "--org", self.target.organizations[organization], "-"]
         environment = {
@@ -131,8 +137,7 @@ class _Writer:
         self.notebook.ends()
 
     def _command(self) -> list[str]:
-        everruns = [sys.executable, "-c", "from everruns.cli import main; main()"]
-        return planted.command(self.target.fault) if self.target.fault else everruns
+        return planted.command(self.target.fault) if self.target.fault else [sys.executable, "-c", UNCOPIED]
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
