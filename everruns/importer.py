@@ -15,7 +15,8 @@ from everruns.schemas import OwnerRecord, SessionRecord, faults, kind, shown
 from everruns.values import is_id, now, same_id
 
 MAX_FAULTS = 20
-BATCH = 500  # sessions stored at once
+BATCH = 500  # sessions stored at once, fewer when their texts have so many characters together:
+BATCH_CHARACTERS = 16 * 1024 * 1024
 
 FIND_SESSIONS = """
 SELECT lower(replace(public_id, '-', ''))
@@ -70,6 +71,7 @@ class Import:
         self.harnesses = Owners(connection, organization.id, HARNESSES)
         self.agents = Owners(connection, organization.id, AGENTS)
         self.gathered: dict[str, tuple[_Named, SessionRecord]] = {}
+        self.gathered_characters = 0
         (self.last_id,) = connection.execute("SELECT coalesce(MAX(id), 0) FROM sessions").fetchone()
         # An import that adds much to the organization counts once at its end, which costs less than each time.
         self.many = max(1000, spans.count_all(connection, spans.Scope(organization.id, spans.ALL_AGENTS)) // 10)
@@ -123,6 +125,10 @@ class Import:
         if key in self.gathered or len(self.gathered) == BATCH:
             self._store_sessions()
         self.gathered[key] = self._named(where, session), session
+        self.gathered_characters += len(session.title or "") + len(session.tags) + len(session.model_id or "")
+        self.gathered_characters += sum(len(ref) + len(config or "") for ref, config in session.capabilities)
+        if self.gathered_characters > BATCH_CHARACTERS:
+            self._store_sessions()
 
     def _named(self, where: str, session: SessionRecord) -> _Named:
         harness_id = None if session.harness_id is None else self.harnesses.id_of(session.harness_id, where)
@@ -161,6 +167,7 @@ class Import:
         self.connection.executemany(INSERT_SESSION, rows)
         self.connection.executemany(INSERT_SESSION_CAPABILITY, capabilities)
         self.gathered.clear()
+        self.gathered_characters = 0
 
     def _update_session(self, key: str, named: _Named, session: SessionRecord) -> Outcome:
         stored = self.connection.execute(

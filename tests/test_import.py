@@ -65,6 +65,22 @@ def test_the_sample_imports_lists_filters_and_exports(world: World) -> None:
     assert [item["id"] for item in answer["data"]] == of_agent
 
 
+def test_what_is_exported_is_hardly_longer_than_what_was_imported(world: World, org: str) -> None:
+    capabilities = ["a", {"ref": "b", "config": {"é": [1, None, 12345678901234567890123, 0.1]}}, "c", *["x"] * 100_000]
+    given = [
+        {"id": "harness_1", "name": None, "capabilities": capabilities},
+        agent(capabilities=capabilities),
+        session(1, capabilities=capabilities),
+    ]
+    world.load(org, *given)
+    exported = world.everruns("export", "--org", org).stdout
+    assert len(exported) < len(json.dumps(given, ensure_ascii=False)) + 500
+    assert [json.loads(line)["capabilities"] for line in exported.splitlines()] == [capabilities] * 3
+    ran = world.everruns("import", "--org", org, "-", stdin=exported)
+    assert "harnesses: 0 new, 0 changed, 1 unchanged; agents: 0 new, 0 changed, 1 unchanged" in ran.stderr
+    assert "sessions: 0 new, 0 changed, 1 unchanged" in ran.stderr
+
+
 @pytest.mark.parametrize("target", ["same database", "other organization"])
 def test_export_import_export_is_the_identity(world: World, org: str, target: str) -> None:
     world.everruns("import", "--org", org, str(SAMPLE))
@@ -434,6 +450,19 @@ def test_ndjson_is_imported_in_constant_memory(world: World, org: str) -> None:
         output, _ = ran.communicate()
     assert int(output) < 100
     assert world.sql("SELECT COUNT(*) FROM sessions") == [(15_000,)]
+
+
+@pytest.mark.parametrize(
+    "large",
+    [{"title": "x" * 8_000_000}, {"capabilities": [{"ref": "a", "config": {"x": "x" * 8_000_000}}]}],
+)
+def test_large_sessions_are_imported_in_constant_memory(world: World, org: str, large: dict[str, Any]) -> None:
+    with (world.folder / "large.json").open("w") as file:
+        for record in (agent(), *(session(n, **large) for n in range(20))):
+            print(json.dumps(record), file=file)
+    command = [*EVERRUNS_WITH_PEAK_MEMORY, "import", "--org", org, file.name]
+    assert int(subprocess.run(command, capture_output=True, check=True).stdout) < 200
+    assert world.sql("SELECT COUNT(*) FROM sessions") == [(20,)]
 
 
 def test_an_import_that_waits_for_its_input_locks_nobody_out(world: World, org: str) -> None:
