@@ -21,7 +21,7 @@ def export(connection: sqlite3.Connection, organization: Organization) -> Iterat
           'capabilities', (
             SELECT json_group_array(
               CASE
-                WHEN config IS NULL THEN capability_id
+                WHEN config IS NULL THEN json_object('ref', capability_id)
                 ELSE json_object('ref', capability_id, 'config', json(config))
               END
             )
@@ -48,7 +48,7 @@ def export(connection: sqlite3.Connection, organization: Organization) -> Iterat
           'capabilities', (
             SELECT json_group_array(
               CASE
-                WHEN config IS NULL THEN capability_id
+                WHEN config IS NULL THEN json_object('ref', capability_id)
                 ELSE json_object('ref', capability_id, 'config', json(config))
               END
             )
@@ -79,7 +79,7 @@ def export(connection: sqlite3.Connection, organization: Organization) -> Iterat
           'capabilities', (
             SELECT json_group_array(
               CASE
-                WHEN config IS NULL THEN capability_id
+                WHEN config IS NULL THEN json_object('ref', capability_id)
                 ELSE json_object('ref', capability_id, 'config', json(config))
               END
             )

@@ -26,14 +26,21 @@ def example(world: World) -> dict[str, list[Any]]:
     return records
 
 
+def refs(capabilities: list[Any]) -> list[Any]:
+    """Capabilities as objects, whether they were given as such or as plain ids."""
+    return [{"ref": item} if isinstance(item, str) else item for item in capabilities]
+
+
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
 def test_it_has_a_harness_and_agents_with_capabilities(example: dict[str, list[Any]]) -> None:
     (harness,) = example["harness"]
-    assert (harness["name"], harness["capabilities"]) == ("generic", demo.HARNESS)
-    assert [(item["name"], item["capabilities"]) for item in example["agent"]] == demo.AGENTS
+    assert (harness["name"], harness["capabilities"]) == ("generic", refs(demo.HARNESS))
+    assert [(item["name"], item["capabilities"]) for item in example["agent"]] == [
+        (name, refs(capabilities)) for name, capabilities in demo.AGENTS
+    ]
     used = Counter(item["harness_id"] for item in example["session"])
     assert set(used) == {harness["id"], BASE_HARNESS}
     assert 350 < used[BASE_HARNESS] < 550
@@ -68,7 +75,8 @@ def test_its_sessions_are_varied(example: dict[str, list[Any]]) -> None:
     own = Counter(len(item["capabilities"]) for item in sessions)
     assert set(own) == {0, 1, 2}
     assert own[0] > own[1]
-    assert all(capability in demo.CAPABILITIES for item in sessions for capability in item["capabilities"])
+    known = refs(demo.CAPABILITIES)
+    assert all(capability in known for item in sessions for capability in item["capabilities"])
 
 
 def test_who_worked_in_the_last_half_hour_is_active_and_most_others_are_idle(example: dict[str, list[Any]]) -> None:
