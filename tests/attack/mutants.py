@@ -1,10 +1,12 @@
 """Mutation: each small change to the code must make a test fail. Runs mutmut, and tries again what survives it.
 
-mutmut imports the package before it chooses a mutant, so that what runs only at import is not changed: a survivor gets
-a process of its own, and the tests of its module. What then survives is told with its change.
+For mutmut the quick tests run first, and those that take long do not run. It also imports the package before it chooses
+a mutant, so that what runs only at import is not changed. So a survivor gets a process of its own, and all the tests of
+its module. What then survives is told with its change.
 """
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -14,23 +16,67 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.attack import figures
 from tests.conftest import ROOT
 
 MUTMUT = str(Path(sys.executable).with_name("mutmut"))
-# The tests that a module's survivors are tried again with; these, where there is nothing else to say.
-OTHERWISE = ["contract", "errors", "repeated", "cli", "import"]
+DURATIONS = Path("mutmut-stats.json")  # in the folder in which mutmut runs the tests
+LONG = 1.5  # seconds
+# The tests, by their files, that the mutants of a module are tried with.
 TESTS = {
+    "__init__": ["cli", "errors", "repeated"],
     "activity": ["activity"],
-    "demo": ["demo"],
+    "api": ["contract", "errors", "repeated", "walk", "activity", "page", "description", "replicas"],
+    "auth": ["keys", "contract", "repeated", "cli"],
+    "catalog": ["features", "cli", "errors"],
+    "cli": ["cli", "errors", "import", "demo", "replicas", "features"],
+    "db": ["cli", "errors", "contract", "repeated", "replicas", "import"],
+    "demo": ["demo", "cli"],
+    "errors": ["errors", "contract", "replicas", "page"],
+    "exporter": ["import", "cli", "features"],
+    "files": ["page", "description", "contract"],
     "heartbeat": ["replicas"],
+    "importer": ["import", "features", "spans"],
     "links": ["walk"],
+    "owners": ["import", "features"],
+    "page_files": ["page"],
+    "pages": ["repeated", "contract"],
     "reader": ["reader", "import"],
-    "schemas": ["contract", "activity", "errors", "import", "records", "reader", "features"],
-    "sessions": ["contract", "walk", "features"],
-    "spans": ["spans", "cli"],
-    "values": ["units", "contract", "import", "walk"],
+    "schemas": ["records", "contract", "activity", "errors", "import", "reader", "features"],
+    "sessions": ["contract", "walk", "features", "model"],
+    "spans": ["spans", "walk", "cli"],
+    "values": ["units", "walk", "contract", "import"],
 }
+
+
+def tests_of(mutant: str) -> list[str]:
+    """The files of tests for `mutant`, a name as `everruns.module.…`."""
+    module = mutant.split(".")[1]
+    return [f"tests/test_{name}.py" for name in TESTS.get(module, TESTS["__init__"])]
+
+
+class Quickly:
+    """For mutmut, which has measured each test: those of the module, the quickest first, without the long ones."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        files = tests_of(os.environ["MUTANT_UNDER_TEST"])
+        self.chosen = set(config.args)
+        config.args = [file for file in files if any(one.startswith(file) for one in self.chosen)] or files[:1]
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Choose and sort."""
+        took = json.loads(DURATIONS.read_text())["duration_by_test"]
+        chosen = [item for item in items if item.nodeid in self.chosen and took.get(item.nodeid, 0) < LONG]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = sorted(chosen, key=lambda item: took.get(item.nodeid, 0))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """As a plugin of pytest, in the runs of single mutants: they are given the names of tests."""
+    if os.environ.get("MUTANT_UNDER_TEST", "").startswith("everruns.") and DURATIONS.exists():
+        config.pluginmanager.register(Quickly(config))
 
 
 def statuses() -> dict[str, str]:
@@ -41,14 +87,18 @@ def statuses() -> dict[str, str]:
 
 def survives(mutant: str) -> bool:
     """Whether no test of its module fails in a process in which `mutant` is chosen from the start."""
-    selected: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"][
-        "pytest_add_cli_args_test_selection"
-    ]
-    files = [f"tests/test_{name}.py" for name in TESTS.get(mutant.split(".")[1], OTHERWISE)]
-    tests = [one for file in files for one in selected if one.split("::")[0] == file]
+    configured = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
+    selected = configured["pytest_add_cli_args_test_selection"]
+    tests = [one for file in tests_of(mutant) for one in selected if one.split("::")[0] == file]
+    tests += [argument for argument in configured["pytest_add_cli_args"] if argument.startswith("--")]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "MUTANT_UNDER_TEST": mutant}
-    ran = subprocess.run(command, cwd=ROOT / "mutants", env=environment, capture_output=True, check=False, timeout=600)
+    try:
+        ran = subprocess.run(
+            command, cwd=ROOT / "mutants", env=environment, capture_output=True, check=False, timeout=600
+        )
+    except subprocess.TimeoutExpired:
+        return False
     return ran.returncode == 0
 
 
@@ -78,6 +128,11 @@ def main() -> None:
         mutant for mutant, status in found.items() if status not in ("killed", "timeout", "caught by type check")
     ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
+        unchanged = [f"everruns.{module}.unchanged" for module in sorted({name.split(".")[1] for name in doubtful})]
+        if failing := [
+            name for name, passed in zip(unchanged, pool.map(survives, unchanged), strict=True) if not passed
+        ]:
+            sys.exit(f"tests fail where nothing is changed, and so would kill everything: {failing}")
         again = dict(zip(doubtful, pool.map(survives, doubtful), strict=True))
     survivors = [mutant for mutant, survived in again.items() if survived]
     tell(survivors)
