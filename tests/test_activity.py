@@ -41,6 +41,7 @@ def test_each_day_is_counted_in_utc_oldest_first(world: World, key: str) -> None
         "days": 4,
         "until": "2026-02-28",
     }
+    assert counted(world.json(key, f"{URL}?until=2026-02-25&days=1")) == {"2026-02-25": 1}
     assert list(world.json(key, f"{URL}?days=1")) == ["data", "total", "days", "until"]
 
 

@@ -1,6 +1,8 @@
 """GET /v1/sessions: who may ask, what may be asked, what is answered."""
 
 import re
+import time
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import pytest
@@ -35,6 +37,22 @@ def key(world: World) -> str:
 def ids(answer: object) -> list[str]:
     assert isinstance(answer, dict)
     return [item["id"] for item in answer["data"]]
+
+
+def test_every_instant_is_utc_in_any_time_zone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        org, key = world.organization()
+        world.load(org, agent(), {"id": "session_1", "agent_id": AGENT})
+        world.everruns("create-key", org, "--expires-in-days", "1")
+        created = world.json(key)["data"][0]["created_at"]
+        expires = world.everruns("list-keys", org).stdout.splitlines()[1].split("\t")[3]
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
+    for days, instant in enumerate((created, expires)):
+        assert abs(datetime.fromisoformat(instant) - timedelta(days=days) - datetime.now(UTC)) < timedelta(minutes=5)
 
 
 def test_the_default_page_has_the_20_newest_and_the_true_total(world: World, key: str) -> None:
@@ -160,6 +178,11 @@ BAD_AGENTS = [
     "",
     "agent_" + "a" * 10_000,
 ]
+
+
+def test_what_was_given_is_shown_and_cut_after_40_characters(world: World, key: str) -> None:
+    shown = [world.get(key, f"/v1/sessions?limit={'x' * length}").get_json()["error"]["message"] for length in (40, 41)]
+    assert [text.split(", not ")[1] for text in shown] == [f"'{'x' * 40}'", f"'{'x' * 40}…' (41 characters)"]
 
 
 @pytest.mark.parametrize(

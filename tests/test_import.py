@@ -105,6 +105,22 @@ def test_a_single_object_and_any_mix_of_files(world: World, org: str) -> None:
     assert "agents: 1 new, 0 changed, 0 unchanged; sessions: 2 new" in ran.stderr
 
 
+def test_all_are_counted_in_any_number_of_batches(world: World, org: str) -> None:
+    harnesses = ({"id": f"harness_{n}"} for n in range(3))
+    ran = world.load(org, *harnesses, agent(), *(session(n) for n in range(1100)), session(7, title="other"))
+    assert "harnesses: 3 new, 0 changed, 0 unchanged; agents: 1 new" in ran.stderr
+    assert "sessions: 1100 new, 1 changed, 0 unchanged" in ran.stderr
+
+
+def test_a_session_keeps_its_time_of_creation_when_none_is_given(world: World) -> None:
+    org, key = world.organization()
+    times = {"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-02T00:00:00Z"}
+    world.load(org, agent(), {"id": "session_1", "agent_id": AGENT, **times})
+    world.load(org, {"id": "session_1", "agent_id": AGENT})
+    (found,) = world.json(key)["data"]
+    assert found["created_at"] == found["updated_at"] == "2026-01-01T00:00:00.000000Z"
+
+
 def test_an_empty_file_has_nothing_to_import(world: World, org: str) -> None:
     for content in ("", "\n\n", "[]", '{"data": []}'):
         ran = world.everruns("import", "--org", org, write(world, content))
@@ -173,7 +189,7 @@ BAD: list[tuple[Any, str]] = [
     ("null", "must be an object, an agent or a session, not null"),
     ("[true]", "[0]: must be an object, an agent or a session, not a boolean"),
     ('{"id": "agent_1", "id": "agent_2"}', "'id' comes twice in the same object; give it once"),
-    ('{"id": "agent_1", "usage": {"a": 1, "a": 2}}', "'a' comes twice in the same object; give it once"),
+    ('{"id": "agent_1", "usage": {"b": 0, "a": 1, "a": 2}}', "'a' comes twice in the same object; give it once"),
     ('{"id": "agent_1", "x": NaN}', "is not valid JSON: NaN is no JSON number"),
     ('{"id": "agent_1", "x": 1e999}', "holds a number that is out of range: 1e999"),
     ('{"id": "agent_1", "name": "\\ud800"}', "holds half of a surrogate pair"),

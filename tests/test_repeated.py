@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from werkzeug.test import TestResponse
+from werkzeug.test import TestResponse, create_environ
 
 from everruns import create_app, pages
 from tests.conftest import AGENT, ROOT, World, agent, session
@@ -213,6 +213,13 @@ def test_a_database_that_is_gone_is_503_also_for_what_was_kept(world: World, key
     assert world.get(key).status_code == 503
     (world.folder / "away.db").rename(world.path)
     assert world.get(key).status_code == 200
+
+
+def test_the_log_is_told_the_organization_of_each_answer_kept_or_not(world: World, key: str) -> None:
+    for _ in range(2):
+        environ = create_environ("/v1/sessions", headers={"Authorization": key})
+        assert list(world.app(environ, lambda *_: lambda _: None))
+        assert environ["everruns.organization"] == ORG
 
 
 def test_kept_or_not_the_answer_is_the_same(world: World, key: str) -> None:

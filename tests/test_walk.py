@@ -44,6 +44,15 @@ PIN = "created_before=2026-02-25T00:00:00.000001Z"
             {"first": "?offset=0&limit=20", "prev": f"?{PIN}&offset=0&limit=20", "last": f"?{PIN}&offset=20&limit=20"},
         ),
         (
+            "?offset=1",
+            {
+                "first": "?offset=0&limit=20",
+                "prev": f"?{PIN}&offset=0&limit=20",
+                "next": f"?{PIN}&offset=21&limit=20",
+                "last": f"?{PIN}&offset=21&limit=20",
+            },
+        ),
+        (
             "?limit=10&offset=5",
             {
                 "first": "?offset=0&limit=10",
@@ -183,6 +192,11 @@ def test_a_walk_of_a_million_sees_each_session_once_while_others_are_created(wor
 
 def ids(answer: Any) -> list[int]:
     return [int(item["id"].removeprefix("session_")) for item in answer["data"]]
+
+
+def test_an_agent_without_sessions_has_none_since_whenever(world: World, key: str) -> None:
+    world.load(str(world.sql("SELECT public_id FROM organizations")[0][0]), agent("agent_idle"))
+    assert world.json(key, "/v1/sessions?agent_id=agent_idle&created_after=2020-01-01T00:00:00Z")["total"] == 0
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ TESTS = {
     "page_files": ["page"],
     "pages": ["repeated", "contract"],
     "reader": ["reader", "import"],
-    "schemas": ["records", "contract", "activity", "errors", "import", "reader", "features"],
+    "schemas": ["records", "contract", "walk", "activity", "errors", "import", "reader", "features"],
     "sessions": ["contract", "walk", "features", "model"],
     "spans": ["spans", "walk", "cli"],
     "values": ["units", "walk", "contract", "import"],
