@@ -12,7 +12,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -108,12 +107,6 @@ def change(mutant: str) -> str:
     return "\n".join(line for line in told.splitlines() if re.match(r"[-+](?![-+])", line))
 
 
-def tell(survivors: Iterable[str]) -> None:
-    """Print each survivor and its change."""
-    for mutant in sorted(survivors):
-        print(f"\n{mutant}\n{change(mutant)}")
-
-
 def main() -> None:
     """Run mutmut unless it has run, try its survivors again, and tell."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -134,14 +127,14 @@ def main() -> None:
         ]:
             sys.exit(f"tests fail where nothing is changed, and so would kill everything: {failing}")
         again = dict(zip(doubtful, pool.map(survives, doubtful), strict=True))
-    survivors = [mutant for mutant, survived in again.items() if survived]
-    tell(survivors)
-    share = 1 - len(survivors) / len(found)
-    told = {"mutants": len(found), "survivors": len(survivors), "killed_share": round(share, 4)}
+    survived = {mutant: change(mutant) for mutant in sorted(again) if again[mutant]}
+    for mutant, lines in survived.items():
+        print(f"\n{mutant}\n{lines}")
+    told = {"mutants": len(found), "survivors": len(survived), "killed_share": round(1 - len(survived) / len(found), 4)}
     print(f"\n{told}")
     if arguments.figures:
-        figures.record(arguments.figures, "mutants", told)
-    sys.exit(share < arguments.least)
+        figures.record(arguments.figures, "mutants", {**told, "survived": survived})
+    sys.exit(told["killed_share"] < arguments.least)
 
 
 if __name__ == "__main__":
