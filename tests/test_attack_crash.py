@@ -120,4 +120,4 @@ def test_answers_of_two_moments_are_found(folder: Path) -> None:
     server = planted.server(folder / "planted", "a_total_of_another_moment")
     choice = random.Random(1)
     with struck.crash(folder, 1, server) as attacked, pytest.raises(Broken, match="but allowed are"):
-        attacked.calibrate(choice, [5, 40] * 10)
+        attacked.calibrate(choice, [5, 40] * 50)
