@@ -33,6 +33,10 @@ def read(path: Path) -> list[dict[str, Any]]:
         raise CatalogRefused(f"{path}: is no JSON: {error}") from None
     if not isinstance(entries, list):
         raise CatalogRefused(f"{path}: must hold an array of capabilities, not {kind(entries)}")
+    if wrong := [
+        f"{path}: [{n}]: must be an object, not {kind(e)}" for n, e in enumerate(entries) if type(e) is not dict
+    ]:
+        raise CatalogRefused("\n".join(wrong))
     try:
         capabilities: list[dict[str, Any]] = CapabilitySchema(many=True).load(entries)
     except ValidationError as error:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_init_db_creates_the_database_with_the_built_in_catalog_once(world: Worl
 
 def test_init_db_makes_the_folder_and_fills_an_empty_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(tmp_path / "deep" / "er" / "ü #?%.db", monkeypatch)
-    world.everruns("init-db")
+    assert world.everruns("init-db").stderr == f"{world.path} is created\n"
     world.everruns("check")
     assert world.path.stat().st_mode & 0o077 == 0
     empty = World(tmp_path / "empty.db", monkeypatch)
@@ -117,15 +118,24 @@ def foreign(path: Path) -> None:
         connection.execute("CREATE TABLE theirs (x)")
 
 
-def newer(path: Path) -> None:
+def of_version(version: int, path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript("PRAGMA application_id = 1163285075; PRAGMA user_version = 99; CREATE TABLE t (x)")
+        connection.executescript(
+            f"PRAGMA application_id = {db.APPLICATION_ID}; PRAGMA user_version = {version}; CREATE TABLE t (x)"
+        )
 
 
 UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a text file": (lambda path: path.write_text("hello, I am a letter\n" * 99), "file is not a database"),
     "a database of another program": (foreign, "is not a database of Everruns Sessions"),
-    "a newer schema": (newer, f"has schema version 99, not {db.SCHEMA_VERSION}: upgrade Everruns Sessions"),
+    "a newer schema": (
+        partial(of_version, 99),
+        f"has schema version 99, not {db.SCHEMA_VERSION}: upgrade Everruns Sessions\n",
+    ),
+    "an older schema": (
+        partial(of_version, 4),
+        f"version 4, not {db.SCHEMA_VERSION}: it was made by an older release; export with that one, import here\n",
+    ),
     "a folder": (lambda path: path.mkdir(), "is a folder; name a file"),
 }
 
