@@ -50,10 +50,15 @@ TESTS = {
 }
 
 
+def module_of(mutant: str) -> str:
+    """The module of `mutant`, a name as `everruns.module.…`, or `everruns.…` for the package's own."""
+    _, *module, _ = mutant.split(".")
+    return module[0] if module else "__init__"
+
+
 def tests_of(mutant: str) -> list[str]:
-    """The files of tests for `mutant`, a name as `everruns.module.…`."""
-    module = mutant.split(".")[1]
-    return [f"tests/test_{name}.py" for name in TESTS.get(module, TESTS["__init__"])]
+    """The files of tests for `mutant`."""
+    return [f"tests/test_{name}.py" for name in TESTS[module_of(mutant)]]
 
 
 class Quickly:
@@ -121,7 +126,7 @@ def main() -> None:
         mutant for mutant, status in found.items() if status not in ("killed", "timeout", "caught by type check")
     ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        unchanged = [f"everruns.{module}.unchanged" for module in sorted({name.split(".")[1] for name in doubtful})]
+        unchanged = [f"everruns.{module}.unchanged" for module in sorted(set(map(module_of, doubtful)))]
         if failing := [
             name for name, passed in zip(unchanged, pool.map(survives, unchanged), strict=True) if not passed
         ]:
