@@ -3,12 +3,14 @@
 import json
 import logging
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug.exceptions import BadGateway, HTTPException, ImATeapot, InternalServerError, RequestEntityTooLarge
 from werkzeug.exceptions import BadRequest as NoRequest
 
+from everruns import create_app
 from everruns.errors import ApiError
 from tests.conftest import World
 
@@ -159,3 +161,23 @@ def test_no_database(world: World, caplog: pytest.LogCaptureFixture) -> None:
 def test_an_error_is_never_kept_by_anyone(world: World) -> None:
     for url in ("/v1/sessions", "/nothing"):
         assert world.get(None, url).headers["Cache-Control"] == "no-store"
+
+
+def test_each_setting_is_taken_as_it_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {
+        "DATABASE": "15",
+        "DATABASE_TIMEOUT": "0.5",
+        "READ_ONLY": "1",
+        "MAX_REPLICA_LAG": "60",
+        "CACHED_PAGES": "7",
+    }
+    for name, text in given.items():
+        monkeypatch.setenv(f"EVERRUNS_{name}", text)
+    config = create_app().config
+    assert [config[name] for name in given] == [tmp_path / "15", 0.5, True, 60, 7]
+
+
+def test_a_path_with_two_slashes_is_no_other_path(world: World) -> None:
+    assert world.get(None, "//v1/sessions").status_code == 404
+    assert world.get(None, "/v1//sessions").status_code == 404

@@ -25,7 +25,7 @@ DURATIONS = Path("mutmut-stats.json")  # in the folder in which mutmut runs the 
 LONG = 1.5  # seconds
 # The tests, by their files, that the mutants of a module are tried with.
 TESTS = {
-    "__init__": ["cli", "errors", "repeated"],
+    "__init__": ["errors", "contract", "repeated", "cli"],
     "activity": ["activity"],
     "api": ["contract", "errors", "repeated", "walk", "activity", "page", "description", "replicas"],
     "auth": ["keys", "contract", "repeated", "cli"],
