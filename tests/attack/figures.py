@@ -42,7 +42,7 @@ TOLD = {
     "environs": ["requests", "memory_growth_kib", "latency_before_ms", "latency_after_ms"],
     "fuzz": ["requests", "memory_growth_kib", "latency_ratio"],
     "isolation": ["examples", "answers", "answers 304", "walks"],
-    "mutants": ["mutants", "survivors", "killed_share"],
+    "mutants": ["mutants", "that change nothing", "survivors", "killed_share"],
     "overload": [
         f"{front}/{figure}"
         for front in ("service", "limits")

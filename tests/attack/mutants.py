@@ -2,7 +2,8 @@
 
 For mutmut the quick tests run first, and those that take long do not run. It also imports the package before it chooses
 a mutant, so that what runs only at import is not changed. So a survivor gets a process of its own, and all the tests of
-its module. What then survives is told with its change.
+its module. What then survives is told with its change. Apart are those that change nothing: letter case, where it has
+no meaning.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import sys
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +25,8 @@ from tests.conftest import ROOT
 MUTMUT = str(Path(sys.executable).with_name("mutmut"))
 DURATIONS = Path("mutmut-stats.json")  # in the folder in which mutmut runs the tests
 LONG = 1.5  # seconds
+# SQL, the names of headers, of encodings and of infinity: in any letter case the same.
+CASELESS = re.compile(r'execute\(|headers|"(ETag|Cache-Control|Vary)"|\.(en|de)code\(|read_text\(|float\(')
 # The tests, by their files, that the mutants of a module are tried with.
 TESTS = {
     "__init__": ["errors", "contract", "repeated", "cli"],
@@ -112,6 +116,22 @@ def change(mutant: str) -> str:
     return "\n".join(line for line in told.splitlines() if re.match(r"[-+](?![-+])", line))
 
 
+def is_change(lines: str) -> bool:
+    """Whether the lines that a mutant changes say something else afterwards."""
+    before, after = (re.findall(rf"^[{sign}](.*)$", lines, re.MULTILINE) for sign in "-+")
+    return CASELESS.search(lines) is None or [line.lower() for line in before] != [line.lower() for line in after]
+
+
+def tell(mutants: int, unchanged: int, survived: dict[str, str]) -> dict[str, Any]:
+    """Print each of the mutants that survived, by name, with its change; returns the figures."""
+    for mutant, lines in survived.items():
+        print(f"\n{mutant}\n{lines}")
+    share = round(1 - len(survived) / (mutants - unchanged), 4)
+    told = {"mutants": mutants, "that change nothing": unchanged, "survivors": len(survived), "killed_share": share}
+    print(f"\n{told}")
+    return told | {"survived": survived}
+
+
 def main() -> None:
     """Run mutmut unless it has run, try its survivors again, and tell."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -122,23 +142,19 @@ def main() -> None:
     if not arguments.again:
         subprocess.run([MUTMUT, "run", "--max-children", str(os.cpu_count())], cwd=ROOT, check=True)
     found = statuses()
-    doubtful = [
-        mutant for mutant, status in found.items() if status not in ("killed", "timeout", "caught by type check")
-    ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
+        left = [name for name, status in found.items() if status not in ("killed", "timeout", "caught by type check")]
+        changes = dict(zip(left, pool.map(change, left), strict=True))
+        doubtful = [mutant for mutant in left if is_change(changes[mutant])]
         unchanged = [f"everruns.{module}.unchanged" for module in sorted(set(map(module_of, doubtful)))]
         if failing := [
             name for name, passed in zip(unchanged, pool.map(survives, unchanged), strict=True) if not passed
         ]:
             sys.exit(f"tests fail where nothing is changed, and so would kill everything: {failing}")
         again = dict(zip(doubtful, pool.map(survives, doubtful), strict=True))
-    survived = {mutant: change(mutant) for mutant in sorted(again) if again[mutant]}
-    for mutant, lines in survived.items():
-        print(f"\n{mutant}\n{lines}")
-    told = {"mutants": len(found), "survivors": len(survived), "killed_share": round(1 - len(survived) / len(found), 4)}
-    print(f"\n{told}")
+    told = tell(len(found), len(left) - len(doubtful), {name: changes[name] for name in sorted(again) if again[name]})
     if arguments.figures:
-        figures.record(arguments.figures, "mutants", {**told, "survived": survived})
+        figures.record(arguments.figures, "mutants", told)
     sys.exit(told["killed_share"] < arguments.least)
 
 
