@@ -4,7 +4,7 @@
 # make lock: deploy/requirements.lock anew. make audit: known weaknesses, in what is pinned and in the code; secrets.
 # make screenshots: the pictures of the page in docs/, with Debian's chromium (apt-get install chromium fonts-dejavu-core).
 # make attack: the attacks of tests/attack at full length, two hours; their figures go to docs/attacks.json.
-# make mutation: whether the tests see each small change of the code; an hour.
+# make mutation: whether the tests see each small change of the code; two hours.
 # make bench, make bench-10m: the measurements of docs/BENCHMARKS.md, with wrk (apt-get install wrk).
 
 PYTHON ?= python3

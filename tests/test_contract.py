@@ -135,7 +135,8 @@ def test_sessions_of_the_same_instant_come_last_stored_first(world: World) -> No
 @pytest.mark.parametrize("asked", ["agent_01234567-89ab", "agent_0123456789AB", "agent_-0-123456789ab-"])
 def test_agent_id_filters_whatever_its_dashes_and_case(world: World, asked: str) -> None:
     org, key = world.organization()
-    world.load(org, agent(), session("other"), agent("agent_01234567-89aB"), session(1, agent_id="agent_0123456789ab"))
+    sessions = (session(1, agent_id="agent_0123456789ab"), session("other", created_at="2027-01-01T00:00:00Z"))
+    world.load(org, agent(), agent("agent_01234567-89aB"), session("before"), *sessions)
     answer = world.json(key, f"/v1/sessions?agent_id={asked}")
     assert (ids(answer), answer["total"]) == (["session_1"], 1)
     assert answer["data"][0]["agent_id"] == "agent_01234567-89aB"

@@ -133,6 +133,7 @@ def test_a_change_of_agent_or_catalog_shows_in_the_next_answer(world: World) -> 
         ("[{}, 1]", "[1]: must be an object, not a number"),
         ('[{"id": "\\ud800", "name": "A", "status": "available"}]', "is no JSON"),
         ('[{"id": "a"}]', "[0].name: is missing"),
+        ('[{"id": "", "name": "A", "status": "retired"}]', "[0].id: must not be empty\n"),
         ('[{"id": "a", "name": "A", "status": "gone"}]', "[0].status: must be available, coming_soon or retired"),
         (
             '[{"id": "a", "name": "A", "status": "gone"}, {"name": 1, "id": "b", "status": "retired"}]',

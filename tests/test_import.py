@@ -293,6 +293,8 @@ def test_a_config_may_be_nested_but_not_without_end(world: World, org: str) -> N
     world.load(org, agent(capabilities=[{"ref": "a", "config": nested(99)}]))
     ran = world.load(org, agent(capabilities=[{"ref": "a", "config": nested(101)}]), status=1)
     assert "capabilities[0].config: must not be nested deeper than 100 levels" in ran.stderr
+    ran = world.load(org, agent(capabilities=[{"ref": "a", "config": {"a": [nested(99)]}}]), status=1)
+    assert "capabilities[0].config: must not be nested deeper than 100 levels" in ran.stderr
 
 
 def test_bytes_that_are_no_utf8_are_refused(world: World, org: str) -> None:

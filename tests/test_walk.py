@@ -260,4 +260,5 @@ def test_a_bad_bound_is_refused_with_what_would_be_right(
     assert response.status_code == 400
     (told,) = response.json["error"]["fields"][field]  # type: ignore[index]
     assert fault in told
+    assert told.endswith("; in a URL a + is written %2B") == ("00+01:00" in query)
     assert set(parse_qs(query, keep_blank_values=True)) >= set(response.json["error"]["fields"])  # type: ignore[index]
