@@ -40,4 +40,4 @@ def create_app(config: dict[str, Any] | None = None) -> Flask:
 def _given(name: str, default: Any) -> Any:
     """What the environment has for a setting: a whole number, or text, which whoever needs a number refuses."""
     text = os.environ.get(f"EVERRUNS_{name}", default)
-    return int(text) if name != "DATABASE" and re.fullmatch("[0-9]{1,9}", str(text)) else text
+    return int(text) if isinstance(default, int) and re.fullmatch("[0-9]{1,9}", str(text)) else text

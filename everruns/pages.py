@@ -26,9 +26,8 @@ MAX_CACHED_PAGES = 10_000
 MAX_BODY_BYTES = 128 * 1024
 
 # Other code may answer otherwise, and a checkout changes without a new number of its version.
-_PROGRAM = hashlib.sha256(
-    b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
-).hexdigest()
+_CODE = (file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
+_PROGRAM = hashlib.sha256(b"".join(_CODE)).hexdigest()
 
 _EXTENSION = "everruns.pages"
 
@@ -52,9 +51,8 @@ def init_app(app: Flask) -> None:
 
 def etag(organization: auth.Organization, query: schemas.SessionsQuery | schemas.ActivityQuery) -> str:
     """The ETag, without quotes, of what `organization` gets for `query`: all that an answer depends on, hashed."""
-    return hashlib.sha256(f"{_PROGRAM} {organization.public_id} {organization.revision} {query}".encode()).hexdigest()[
-        :32
-    ]
+    answered = f"{_PROGRAM} {organization.public_id} {organization.revision} {query}"
+    return hashlib.sha256(answered.encode()).hexdigest()[:32]
 
 
 def common_headers(etag: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,8 +57,8 @@ class Note(NamedTuple):
     """A change of one organization, or of all with None: what is stored, what deleted, which feature all have."""
 
     organization: int | None
-    stored: list[Session] = []  # noqa: RUF012 -- never changed
-    deleted: list[str] = []  # noqa: RUF012
+    stored: Sequence[Session] = ()
+    deleted: Sequence[str] = ()
     feature: str | None = None
 
 

@@ -11,7 +11,6 @@ CODES = {
     403: {"organization_mismatch"},
     404: {"not_found"},
     405: {"method_not_allowed"},
-    408: {"request_timeout"},
     413: {"request_entity_too_large"},
     414: {"uri_too_long"},
     417: {"expectation_failed"},

@@ -171,10 +171,10 @@ class Machine(RuleBasedStateMachine):
         assert found is not None
         return found
 
-    def _session(self, number: int) -> tuple[str, Organization, str] | None:
-        """Some session: its organization and what makes its id the same."""
+    def _session(self, number: int) -> tuple[str, Organization, str]:
+        """Some session, of which there must be one: its organization and what makes its id the same."""
         all_sessions = [(org, here, key) for org, here in self.model.organizations.items() for key in here.sessions]
-        return all_sessions[number % len(all_sessions)] if all_sessions else None
+        return all_sessions[number % len(all_sessions)]
 
     def _has_organizations(self) -> bool:
         return bool(self.model.organizations)
@@ -271,7 +271,7 @@ class Machine(RuleBasedStateMachine):
     @rule(number=ANY, title=st.none() | TEXT, status=st.sampled_from(["active", "idle"]), created_at=INSTANTS)
     def update_session(self, number: int, title: str | None, status: str, created_at: str) -> None:
         """Another title, status and time of creation."""
-        org, here, key = self._session(number)  # type: ignore[misc]
+        org, here, key = self._session(number)
         changed = {"title": title, "status": status, "created_at": STORED[created_at]}
         here.sessions[key] = here.sessions[key] | changed
         self._sql(
@@ -282,7 +282,7 @@ class Machine(RuleBasedStateMachine):
     @rule(number=ANY, tail=TAILS)
     def rename_session(self, number: int, tail: str) -> None:
         """Another id; the session that has it goes."""
-        org, here, key = self._session(number)  # type: ignore[misc]
+        org, here, key = self._session(number)
         new = f"session_{tail}"
         if same(new) != key:
             here.sessions.pop(same(new), None)
@@ -296,7 +296,7 @@ class Machine(RuleBasedStateMachine):
     @rule(number=ANY, tail=TAILS, created_at=INSTANTS)
     def replace_session(self, number: int, tail: str, created_at: str) -> None:
         """A new session with the agent of another; the session that has its id goes."""
-        org, here, key = self._session(number)  # type: ignore[misc]
+        org, here, key = self._session(number)
         new = f"session_{tail}"
         record = {"id": new, "harness_id": BASE_HARNESS, "agent_id": here.sessions[key]["agent_id"]}
         record |= {"title": None, "tags": [], "model_id": None}
@@ -316,7 +316,7 @@ class Machine(RuleBasedStateMachine):
     @rule(number=ANY)
     def delete_session(self, number: int) -> None:
         """A session goes."""
-        org, here, key = self._session(number)  # type: ignore[misc]
+        org, here, key = self._session(number)
         del here.sessions[key]
         self._sql(f"DELETE FROM sessions WHERE {WHICH}", key, org)
 
@@ -324,7 +324,7 @@ class Machine(RuleBasedStateMachine):
     @rule(number=ANY, kind=st.sampled_from(["agent", "harness"]), capabilities=st.lists(CAPABILITY, max_size=2))
     def change_owner(self, number: int, kind: str, capabilities: list[Any]) -> None:
         """The agent, or the harness, of a session can do other things."""
-        org, here, key = self._session(number)  # type: ignore[misc]
+        org, here, key = self._session(number)
         owners = here.agents if kind == "agent" else here.harnesses
         owner = same(here.sessions[key][f"{kind}_id"])
         if owner not in owners:
@@ -385,7 +385,7 @@ class Machine(RuleBasedStateMachine):
     @rule(number=ANY, limit=st.integers(1, 5), of_an_agent=st.booleans())
     def walk(self, number: int, limit: int, of_an_agent: bool) -> None:
         """Following `Link` from the first page on, each session is seen once, in order."""
-        org, here, session = self._session(number)  # type: ignore[misc]
+        org, here, session = self._session(number)
         keys = [key for key, (of, state) in self.model.keys.items() if (of, state) == (org, "good")]
         if not keys:
             return
