@@ -1,17 +1,13 @@
-"""The heartbeat: a sign of life that the primary writes, by which a copy of its database tells how old it is."""
+"""The heartbeat: a timestamp that the primary writes, from which a replica computes the age of its data."""
 
 import sqlite3
 from datetime import UTC, datetime
 
-from everruns.values import now
+from everruns.timestamps import now
 
 
 def beat(connection: sqlite3.Connection) -> None:
-    """Store that the primary lives, in a write transaction of its own.
-
-    with db.transaction() as connection:
-        heartbeat.beat(connection)
-    """
+    """Store the current time."""
     connection.execute(
         """
         INSERT INTO heartbeat (id, at)
@@ -20,16 +16,15 @@ def beat(connection: sqlite3.Connection) -> None:
         """,
         {"now": now()},
     )
-    # Stores nothing new, but in the first page of the file, and only with that one does Litestream take a fresh
-    # copy out of WAL mode, in which every request must open it anew.
+    # Rewrites the first page of the file: only with that page does Litestream take a new copy out of WAL mode.
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     connection.execute(f"PRAGMA user_version = {version:d}")
 
 
 def lag_seconds(connection: sqlite3.Connection) -> float | None:
-    """How old the data is, by this machine's clock; None when no heartbeat was ever stored.
+    """Return the age of the last heartbeat by the local clock, or None without one.
 
-    Everything stored before the last heartbeat is there, and something stored after it may be.
+    Everything stored before that heartbeat is in the database.
     """
     row = connection.execute("SELECT at FROM heartbeat").fetchone()
     if row is None:

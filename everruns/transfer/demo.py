@@ -1,12 +1,12 @@
-"""An example organization: realistic agents and sessions, as records of an import."""
+"""Records of an example organization, with realistic agents and sessions."""
 
 import random
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from everruns.reader import Found
-from everruns.values import BASE_HARNESS, instant
+from everruns.ids import BASE_HARNESS, new_id
+from everruns.timestamps import format_timestamp
+from everruns.transfer.parser import Group, ParsedRecord
 
 AGENTS: list[tuple[str, list[object]]] = [
     ("support-desk", ["session_file_system", {"ref": "web_fetch", "config": {"timeout_ms": 30000}}, "current_time"]),
@@ -39,14 +39,14 @@ CAPABILITIES: list[object] = [
 MODELS = [None, None, "model_01933b5a000070008000000000000201"]
 
 
-def records(sessions: int) -> Iterator[Found]:
-    """A harness, the agents, and `sessions` sessions created over the last thirty days, oldest first."""
-    choice = random.Random(4417)  # example data, no secret  # noqa: S311 # nosec B311
-    harness_id = f"harness_{uuid.uuid4().hex}"
-    yield Found("demo", {"id": harness_id, "name": "generic", "capabilities": HARNESS})
-    agents = [f"agent_{uuid.uuid4().hex}" for _ in AGENTS]
+def records(sessions: int) -> Iterator[Group]:
+    """Yield a harness, agents, and `sessions` sessions created over the last thirty days, oldest first."""
+    choice = random.Random(4417)  # example data  # noqa: S311 # nosec B311
+    harness_id = new_id("harness")
+    yield [ParsedRecord("demo", {"id": harness_id, "name": "generic", "capabilities": HARNESS})]
+    agents = [new_id("agent") for _ in AGENTS]
     for agent_id, (name, capabilities) in zip(agents, AGENTS, strict=True):
-        yield Found("demo", {"id": agent_id, "name": name, "capabilities": capabilities})
+        yield [ParsedRecord("demo", {"id": agent_id, "name": name, "capabilities": capabilities})]
     now = datetime.now(UTC)
     for left in range(sessions, 0, -1):
         created_at = now - timedelta(days=30) * (left - choice.random()) / sessions - timedelta(seconds=30)
@@ -54,7 +54,7 @@ def records(sessions: int) -> Iterator[Found]:
         age = now - updated_at
         title = choice.choice(TITLES)
         record = {
-            "id": f"session_{uuid.uuid4().hex}",
+            "id": new_id("session"),
             "harness_id": choice.choice([harness_id, BASE_HARNESS]),
             "agent_id": choice.choices(agents, weights=[5, 3, 2, 2, 1])[0],
             "title": title and title.format(n=choice.randint(1000, 9999)),
@@ -62,7 +62,7 @@ def records(sessions: int) -> Iterator[Found]:
             "model_id": choice.choice(MODELS),
             "capabilities": choice.sample(CAPABILITIES, choice.choice([0, 0, 1, 2])),
             "status": "active" if age < timedelta(minutes=30) else choice.choice(["idle"] * 9 + ["started"]),
-            "created_at": instant(created_at),
-            "updated_at": instant(updated_at),
+            "created_at": format_timestamp(created_at),
+            "updated_at": format_timestamp(updated_at),
         }
-        yield Found("demo", record)
+        yield [ParsedRecord("demo", record)]

@@ -1,0 +1,34 @@
+"""Authentication: from the API key of a request to its organization."""
+
+import re
+import sqlite3
+
+from flask import request
+
+from everruns.api.errors import OrganizationMismatch, Unauthorized
+from everruns.ids import canonical_id
+from everruns.records import Organization
+from everruns.store import organizations
+
+# The scheme in any letter case; the official SDKs send the bare key.
+_CREDENTIALS = re.compile(r"(?:(?i:bearer|apikey) +)?(evr_[A-Za-z0-9_-]{43})")
+
+
+def authenticate(connection: sqlite3.Connection) -> Organization:
+    """Return the organization of the request's key, and note it for the log.
+
+    Raises `Unauthorized` for a key that is missing, unknown, expired or revoked, and `OrganizationMismatch` when
+    `X-Org-Id` is another organization.
+    """
+    credentials = _CREDENTIALS.fullmatch(request.headers.get("Authorization", ""))
+    if credentials is None:
+        raise Unauthorized
+    request.environ["everruns.key_prefix"] = credentials[1][: organizations.PREFIX_LENGTH]
+    organization = organizations.find_by_key(connection, credentials[1])
+    if organization is None:
+        raise Unauthorized
+    request.environ["everruns.organization"] = organization.public_id
+    claimed = request.headers.get("X-Org-Id")
+    if claimed is not None and canonical_id(claimed) != canonical_id(organization.public_id):
+        raise OrganizationMismatch
+    return organization

@@ -1,0 +1,73 @@
+"""ETags, and the recent responses that each thread keeps until anything is committed to the database."""
+
+import hashlib
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from flask import Response, current_app, request
+
+from everruns.records import Organization
+from everruns.store import db
+
+MAX_BODY_BYTES = 128 * 1024  # larger responses are not kept
+
+
+class Content(NamedTuple):
+    """The body of a response, and the headers that depend on it."""
+
+    body: bytes
+    headers: dict[str, str]
+    etag: str = ""
+
+
+class Cache(threading.local):
+    """The last `size` responses of a thread, valid for one version of the database."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.version: int | None = None
+        self.contents: OrderedDict[tuple[object, ...], Content] = OrderedDict()
+
+
+def respond(
+    connection: sqlite3.Connection, organization: Organization, key: object, make: Callable[[], Content]
+) -> Response:
+    """Return the response that `make` describes, or 304 when the client has it.
+
+    `key` stands for everything but the organization and the database that the content depends on. `connection` is in
+    the read transaction in which the request was authenticated.
+    """
+    content = _find(connection, (organization.id, request.path, key), make)
+    if "If-None-Match" in request.headers and request.if_none_match.contains_weak(content.etag):
+        headers = {name: value for name, value in content.headers.items() if name != "Link"}
+        return Response(status=304, headers=headers)
+    return Response(content.body, headers=content.headers, content_type="application/json")
+
+
+def _find(connection: sqlite3.Connection, key: tuple[object, ...], make: Callable[[], Content]) -> Content:
+    cache: Cache = current_app.extensions["everruns.cache"]
+    if not cache.size:
+        return _with_etag(make())
+    version = db.data_version(connection)
+    if version != cache.version:
+        cache.contents.clear()
+        cache.version = version
+    content = cache.contents.get(key)
+    if content is None:
+        content = _with_etag(make())
+        if len(content.body) <= MAX_BODY_BYTES:
+            cache.contents[key] = content
+            if len(cache.contents) > cache.size:
+                cache.contents.popitem(last=False)
+    else:
+        cache.contents.move_to_end(key)
+    return content
+
+
+def _with_etag(content: Content) -> Content:
+    etag = hashlib.sha256(content.body).hexdigest()[:32]
+    common = {"ETag": f'W/"{etag}"', "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+    return Content(content.body, common | content.headers, etag)

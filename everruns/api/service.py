@@ -1,0 +1,61 @@
+"""HTTP routes of the service itself: web page, health, descriptions of the API."""
+
+from pathlib import Path
+
+from flask import Response, request, send_from_directory
+
+import everruns
+from everruns.api.database import database
+from everruns.store import heartbeat, organizations
+
+WEB = Path(everruns.__file__).parent / "web"
+
+# Nothing inline and nothing from elsewhere; scripts cannot turn text into markup.
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    ]
+)
+
+
+def web_page() -> Response:
+    """The web page, which uses the API."""
+    return send_from_directory(WEB, "index.html")
+
+
+def health() -> dict[str, object]:
+    """Whether the database can be read; on a replica also the age of its data, null when unknown."""
+    body: dict[str, object] = {"status": "ok", "version": everruns.__version__}
+    with database().read() as connection:
+        organizations.any_organization(connection)
+        if database().replica:
+            body["replica_lag_seconds"] = heartbeat.lag_seconds(connection)
+    return body
+
+
+def openapi() -> Response:
+    """The API described by OpenAPI 3.1."""
+    return send_from_directory(WEB, "openapi.json")
+
+
+def llms() -> Response:
+    """The API described for language models."""
+    return send_from_directory(WEB, "llms.txt")
+
+
+def add_security_headers(response: Response) -> Response:
+    """Add the headers that restrict what a browser does with the files of the web page."""
+    if request.endpoint in ("api.web_page", "api.static"):
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+    return response

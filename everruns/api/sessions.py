@@ -1,0 +1,48 @@
+"""HTTP routes of sessions."""
+
+from datetime import UTC, datetime
+
+from flask import Response, json, request
+
+from everruns.api import cache
+from everruns.api.auth import authenticate
+from everruns.api.cache import Content
+from everruns.api.database import database
+from everruns.api.pagination import link
+from everruns.schemas import queries
+from everruns.store import sessions
+
+
+def list_sessions() -> Response:
+    """A page of the organization's sessions, newest first."""
+    with database().read() as connection:
+        organization = authenticate(connection)
+        query = queries.sessions_query(request.query_string)
+
+        def make() -> Content:
+            page = sessions.list_sessions(connection, organization, query)
+            rows = ",".join(page.rows)
+            body = f'{{"data":[{rows}],"total":{page.total},"offset":{query.offset},"limit":{query.limit}}}\n'
+            return Content(body.encode(), {"Link": link(query, page.total, page.newest)})
+
+        return cache.respond(connection, organization, query, make)
+
+
+def list_activity() -> Response:
+    """The number of sessions created on each of some UTC days, oldest first."""
+    with database().read() as connection:
+        organization = authenticate(connection)
+        query = queries.activity_query(request.query_string)
+        query = query._replace(until=query.until or datetime.now(UTC).date())
+
+        def make() -> Content:
+            days = sessions.count_by_day(connection, organization, query)
+            activity = {
+                "data": [{"day": day, "sessions": count} for day, count in days],
+                "total": sum(count for _, count in days),
+                "days": query.days,
+                "until": str(query.until),
+            }
+            return Content(json.dumps(activity, separators=(",", ":")).encode() + b"\n", {})
+
+        return cache.respond(connection, organization, query, make)

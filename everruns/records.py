@@ -1,0 +1,53 @@
+"""The plain types that travel between the layers."""
+
+from datetime import date
+from typing import Any, Literal, NamedTuple
+
+# A session, agent, harness or capability as it came in: only the keys that were given, validated by a schema.
+Record = dict[str, Any]
+
+Outcome = Literal["new", "changed", "unchanged", "older"]
+
+
+class Organization(NamedTuple):
+    """An organization: `id` is internal, `public_id` is what users see."""
+
+    id: int
+    public_id: str
+    name: str
+
+
+class ApiKey(NamedTuple):
+    """What is stored of an API key, never the key itself. Timestamps are in the stored form."""
+
+    prefix: str
+    name: str
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+
+
+class SessionsQuery(NamedTuple):
+    """The query arguments of `GET /v1/sessions`; timestamps are in the stored form."""
+
+    agent_id: str | None
+    created_after: str | None
+    created_before: str | None
+    offset: int
+    limit: int
+
+
+class ActivityQuery(NamedTuple):
+    """The query arguments of `GET /v1/sessions/activity`: `days` UTC days, the last one `until` (None: today)."""
+
+    agent_id: str | None
+    days: int
+    until: date | None
+
+
+class Page(NamedTuple):
+    """A page of results: one JSON object per row, the number of all matches, and `created_at` of the newest match."""
+
+    rows: list[str]
+    total: int
+    newest: str | None

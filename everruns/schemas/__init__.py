@@ -1,0 +1,1 @@
+"""Marshmallow schemas: everything that comes in, by query, body or file."""

@@ -1,0 +1,114 @@
+"""The query arguments of each resource."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qs
+
+from marshmallow import RAISE, Schema, ValidationError, validates_schema
+
+from everruns.records import ActivityQuery, SessionsQuery
+from everruns.schemas.fields import Day, PublicId, Timestamp, WholeNumber
+
+MAX_OFFSET = 2147483647
+MAX_LIMIT = 100
+AGENT_ID = {
+    "description": "Only sessions of this agent; an agent that does not exist gives an empty page. "
+    "Dashes and letter case do not matter.",
+    "example": "agent_019c60b1e40c7000b1f7c2a86de0394f",
+}
+
+
+class _QuerySchema(Schema):
+    class Meta:
+        unknown = RAISE
+
+    def __init__(self) -> None:
+        super().__init__()
+        *names, last = self.fields
+        self.error_messages["unknown"] = f"is not an argument; use {', '.join(names)} or {last}"
+
+
+class SessionsQuerySchema(_QuerySchema):
+    """The arguments of `GET /v1/sessions`."""
+
+    agent_id = PublicId("agent", load_default=None, metadata=AGENT_ID)
+    created_after = Timestamp(
+        round_up=True,
+        load_default=None,
+        metadata={
+            "description": "Only sessions created at this time or later. ISO 8601 with a zone; write + as %2B.",
+            "example": "2026-02-01T00:00:00Z",
+        },
+    )
+    created_before = Timestamp(
+        round_up=True,
+        load_default=None,
+        metadata={
+            "description": "Only sessions created before this time, which must not be before created_after.",
+            "example": "2026-03-01T00:00:00Z",
+        },
+    )
+    offset = WholeNumber(
+        0, MAX_OFFSET, load_default=0, metadata={"description": "How many sessions to skip.", "example": 20}
+    )
+    limit = WholeNumber(
+        1, MAX_LIMIT, load_default=20, metadata={"description": "How many sessions to return at most.", "example": 10}
+    )
+
+    @validates_schema
+    def _check_order(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        after, before = data["created_after"], data["created_before"]
+        if after and before and before < after:
+            raise ValidationError({"created_before": [f"must not be before created_after, {after}; got '{before}'"]})
+
+
+class ActivityQuerySchema(_QuerySchema):
+    """The arguments of `GET /v1/sessions/activity`."""
+
+    agent_id = PublicId("agent", load_default=None, metadata=AGENT_ID)
+    days = WholeNumber(1, 366, load_default=28, metadata={"description": "How many days to return.", "example": 7})
+    until = Day(
+        load_default=None,
+        metadata={"description": "The last day, in UTC; today unless given.", "example": "2026-02-27"},
+    )
+
+
+_sessions_query = SessionsQuerySchema()
+_activity_query = ActivityQuerySchema()
+
+
+@lru_cache(maxsize=256)
+def sessions_query(query_string: bytes) -> SessionsQuery:
+    """Validate the query string of `GET /v1/sessions`; raises `ValidationError` with all errors.
+
+    >>> sessions_query(b"limit=5").limit
+    5
+    """
+    return SessionsQuery(**_load(_sessions_query, query_string))
+
+
+def activity_query(query_string: bytes) -> ActivityQuery:
+    """Validate the query string of `GET /v1/sessions/activity`; raises `ValidationError` with all errors.
+
+    >>> activity_query(b"until=2026-02-27").until
+    datetime.date(2026, 2, 27)
+    """
+    return ActivityQuery(**_load(_activity_query, query_string))
+
+
+def _load(schema: Schema, query_string: bytes) -> dict[str, Any]:
+    arguments = parse_qs(query_string.decode("utf-8", "replace"), keep_blank_values=True)
+    errors: dict[str, list[str]] = {
+        name: [f"must be given once; got it {len(values)} times"]
+        for name, values in arguments.items()
+        if len(values) > 1
+    }
+    loaded: dict[str, Any] = {}
+    try:
+        loaded = schema.load({name: values[0] for name, values in arguments.items()})
+    except ValidationError as error:
+        errors = {**error.messages_dict, **errors}
+    if errors:
+        raise ValidationError({name: errors[name] for name in arguments if name in errors})  # in the order given
+    return loaded

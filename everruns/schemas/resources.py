@@ -1,0 +1,84 @@
+"""The shapes of sessions, agents, harnesses and capabilities, as they come in by body or file.
+
+Loading returns only the keys that were given, under the names of the columns.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, post_load, validates_schema
+
+from everruns.ids import BASE_HARNESS, canonical_id
+from everruns.records import Record
+from everruns.schemas.fields import Array, CapabilityReference, Choice, PublicId, Text, Timestamp
+
+SESSION_STATUSES = ("started", "active", "idle")
+AGENT_STATUSES = ("active", "archived")
+CATALOG_STATUSES = ("available", "coming_soon", "retired")
+_NULL_IS_ABSENT = ("created_at", "updated_at", "system_prompt")
+
+
+class _ResourceSchema(Schema):
+    class Meta:
+        unknown = EXCLUDE
+
+    tags = Array(Text())
+    capabilities = Array(CapabilityReference())
+    created_at = Timestamp(allow_none=True)
+    updated_at = Timestamp(allow_none=True)
+
+    @post_load
+    def _drop_null(self, data: Record, **kwargs: Any) -> Record:
+        return {key: value for key, value in data.items() if value is not None or key not in _NULL_IS_ABSENT}
+
+
+class SessionSchema(_ResourceSchema):
+    """A session."""
+
+    public_id = PublicId("session", required=True, data_key="id")
+    harness_id = PublicId("harness", allow_none=True)
+    agent_id = PublicId("agent", allow_none=True)
+    title = Text(allow_none=True)
+    model_id = Text(allow_none=True)
+    status = Choice(*SESSION_STATUSES)
+
+
+class HarnessSchema(_ResourceSchema):
+    """A harness. In an import, the id serves as the name where there is none."""
+
+    public_id = PublicId("harness", required=True, data_key="id")
+    name = Text(1, 200)
+    display_name = Text(allow_none=True)
+    description = Text(allow_none=True)
+    system_prompt = Text(allow_none=True)
+    default_model_id = Text(allow_none=True)
+    status = Choice(*AGENT_STATUSES)
+    archived_at = Timestamp(allow_none=True)
+
+    @validates_schema
+    def _keep_base_harness(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        if canonical_id(data["public_id"]) == BASE_HARNESS and data.get("capabilities"):
+            rule = "must be empty for the base harness, which is built in; use another id for your own harness"
+            raise ValidationError({"capabilities": [rule]})
+
+
+class AgentSchema(HarnessSchema):
+    """An agent: as a harness, with a harness of its own."""
+
+    public_id = PublicId("agent", required=True, data_key="id")
+    harness_id = PublicId("harness", allow_none=True)
+
+
+class CapabilitySchema(Schema):
+    """A capability of the catalog."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    id = Text(1, required=True)
+    name = Text(1, required=True)
+    description = Text()
+    category = Text(allow_none=True)
+    status = Choice(*CATALOG_STATUSES, required=True)
+    dependencies = Array(Text(1))
+    features = Array(Text(1))

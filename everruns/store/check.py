@@ -1,0 +1,51 @@
+"""Checking the database, and repairing what is derived."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+from everruns.store import catalog, counts, schema
+
+# Orphans are listed with null in place of what is missing; a capability that is not an object provides no features.
+WRONG_CAPABILITIES = """
+SELECT 'harnesses', id
+FROM harnesses
+WHERE EXISTS (SELECT 1 FROM json_each(capabilities) WHERE type <> 'object')
+UNION ALL
+SELECT 'agents', id
+FROM agents
+WHERE EXISTS (SELECT 1 FROM json_each(capabilities) WHERE type <> 'object')
+UNION ALL
+SELECT 'sessions', id
+FROM sessions
+WHERE EXISTS (SELECT 1 FROM json_each(capabilities) WHERE type <> 'object')
+"""
+
+
+def errors(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield a line for each error: file integrity, schema, references, capabilities and derived tables."""
+    for (message,) in connection.execute("PRAGMA integrity_check"):
+        if message != "ok":
+            yield message
+    yield from _missing(connection)
+    for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        yield f"{table} row {row} refers to a row of {parent} that does not exist"
+    for table, row in connection.execute(WRONG_CAPABILITIES):
+        yield f"{table} row {row}: each of its capabilities must be an object"
+    yield from counts.wrong_counts(connection)
+    yield from catalog.wrong_features(connection)
+
+
+def repair(connection: sqlite3.Connection) -> None:
+    """Compute the derived tables again, inside a write transaction."""
+    counts.recount(connection)
+    catalog.provide_features(connection)
+
+
+def _missing(connection: sqlite3.Connection) -> Iterator[str]:
+    # Additional tables are fine: Litestream and ANALYZE create some.
+    with closing(sqlite3.connect(":memory:")) as expected:
+        expected.executescript(schema.schema())
+        names = expected.execute("SELECT type, name FROM sqlite_schema").fetchall()
+    existing = set(connection.execute("SELECT type, name FROM sqlite_schema"))
+    return (f"the {kind} {name} is missing" for kind, name in names if (kind, name) not in existing)

@@ -1,0 +1,114 @@
+"""Organizations and their API keys."""
+
+import hashlib
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from everruns.ids import canonical_id, new_id
+from everruns.records import ApiKey, Organization
+from everruns.timestamps import format_timestamp, now
+
+PREFIX_LENGTH = 12
+
+
+def create_organization(connection: sqlite3.Connection, name: str, public_id: str | None = None) -> Organization:
+    """Store an organization and return it, with a new id unless `public_id` is given.
+
+    Raises `sqlite3.IntegrityError` for an id that is malformed or exists.
+    """
+    public_id = public_id or new_id("org")
+    row_id = connection.execute(
+        """
+        INSERT INTO organizations (public_id, name)
+        VALUES (:public_id, :name)
+        """,
+        {"public_id": public_id, "name": name},
+    ).lastrowid
+    return Organization(row_id or 0, public_id, name)
+
+
+def find_organization(connection: sqlite3.Connection, public_id: str) -> Organization | None:
+    """Return the organization with this public id; dashes and letter case do not matter."""
+    row = connection.execute(
+        """
+        SELECT id, public_id, name
+        FROM organizations
+        WHERE canonical_id = :canonical_id
+        """,
+        {"canonical_id": canonical_id(public_id)},
+    ).fetchone()
+    return Organization(*row) if row else None
+
+
+def any_organization(connection: sqlite3.Connection) -> bool:
+    """Return whether there is an organization at all."""
+    (exists,) = connection.execute("SELECT EXISTS (SELECT 1 FROM organizations)").fetchone()
+    return bool(exists)
+
+
+def create_key(
+    connection: sqlite3.Connection, organization: Organization, name: str, expires_in_days: int | None = None
+) -> str:
+    """Create an API key of the organization and return it. Only its SHA-256 is stored."""
+    key = f"evr_{secrets.token_urlsafe(32)}"
+    expires = None if expires_in_days is None else datetime.now(UTC) + timedelta(days=expires_in_days)
+    connection.execute(
+        """
+        INSERT INTO api_keys (organization_id, name, sha256, prefix, created_at, expires_at)
+        VALUES (:organization_id, :name, :sha256, :prefix, :created_at, :expires_at)
+        """,
+        {
+            "organization_id": organization.id,
+            "name": name,
+            "sha256": hashlib.sha256(key.encode()).digest(),
+            "prefix": key[:PREFIX_LENGTH],
+            "created_at": now(),
+            "expires_at": expires and format_timestamp(expires),
+        },
+    )
+    return key
+
+
+def find_by_key(connection: sqlite3.Connection, key: str) -> Organization | None:
+    """Return the organization of a key that is neither revoked nor expired, otherwise None."""
+    row = connection.execute(
+        """
+        SELECT organizations.id, organizations.public_id, organizations.name
+        FROM api_keys
+        JOIN organizations ON organizations.id = api_keys.organization_id
+        WHERE api_keys.sha256 = :sha256
+          AND api_keys.revoked_at IS NULL
+          AND (api_keys.expires_at IS NULL OR api_keys.expires_at > :now)
+        """,
+        {"sha256": hashlib.sha256(key.encode()).digest(), "now": now()},
+    ).fetchone()
+    return Organization(*row) if row else None
+
+
+def list_keys(connection: sqlite3.Connection, organization: Organization) -> Iterator[ApiKey]:
+    """Yield the organization's keys, oldest first, including expired and revoked ones."""
+    rows = connection.execute(
+        """
+        SELECT prefix, name, created_at, expires_at, revoked_at
+        FROM api_keys
+        WHERE organization_id = :organization_id
+        ORDER BY id
+        """,
+        {"organization_id": organization.id},
+    )
+    return (ApiKey(*row) for row in rows)
+
+
+def revoke_keys(connection: sqlite3.Connection, organization: Organization, prefix: str) -> int:
+    """Revoke the organization's keys with this prefix, or this whole key; return how many keys have it."""
+    return connection.execute(
+        """
+        UPDATE api_keys
+        SET revoked_at = coalesce(revoked_at, :now)
+        WHERE organization_id = :organization_id
+          AND prefix = :prefix
+        """,
+        {"organization_id": organization.id, "prefix": prefix[:PREFIX_LENGTH], "now": now()},
+    ).rowcount

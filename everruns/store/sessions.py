@@ -1,0 +1,204 @@
+"""Sessions: one rendering as JSON, the list, and saving."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from everruns.ids import BASE_HARNESS
+from everruns.records import ActivityQuery, Organization, Page, SessionsQuery
+from everruns.store import agents, counts, tables
+from everruns.store.counts import Filters
+
+NO_AGENT = -1  # has no sessions
+
+# A row whose harness or agent somebody removed by SQL is still listed. A capability that is not an object is ignored.
+SELECT_SESSIONS = """
+SELECT sessions.created_at, json_object(
+  'id', sessions.public_id,
+  'organization_id', :organization,
+  'harness_id', coalesce(harnesses.public_id, :base_harness),
+  'agent_id', agents.public_id,
+  'title', sessions.title,
+  'tags', json(sessions.tags),
+  'model_id', sessions.model_id,
+  'capabilities', json(sessions.capabilities),
+  'status', sessions.status,
+  'features', (
+    SELECT json_group_array(feature)
+    FROM (
+      SELECT DISTINCT feature
+      FROM provided_features
+      WHERE capability_id IN (
+        SELECT value ->> 'ref'
+        FROM json_each(harnesses.capabilities)
+        WHERE type = 'object'
+        UNION ALL
+        SELECT value ->> 'ref'
+        FROM json_each(agents.capabilities)
+        WHERE type = 'object'
+        UNION ALL
+        SELECT value ->> 'ref'
+        FROM json_each(sessions.capabilities)
+        WHERE type = 'object'
+      )
+      ORDER BY feature
+    )
+  ),
+  'created_at', sessions.created_at,
+  'updated_at', sessions.updated_at
+)
+FROM sessions
+LEFT JOIN harnesses
+  ON harnesses.id = sessions.harness_id
+  AND harnesses.organization_id = sessions.organization_id
+LEFT JOIN agents
+  ON agents.id = sessions.agent_id
+  AND agents.organization_id = sessions.organization_id
+"""
+
+# After SELECT_SESSIONS. The inner SELECT skips rows in a covering index; of equal timestamps, the last stored is first.
+WHERE_IN_PAGE = """
+WHERE sessions.id IN (
+  SELECT id
+  FROM sessions
+  WHERE organization_id = :organization_id
+    {conditions}
+    AND created_at >= :created_after
+    AND created_at < :created_before
+  ORDER BY created_at DESC, id DESC
+  LIMIT :limit OFFSET :offset
+)
+ORDER BY sessions.created_at DESC, sessions.id DESC
+"""
+
+FIND_NEWEST = """
+SELECT created_at
+FROM sessions
+WHERE organization_id = :organization_id
+  {conditions}
+  AND created_at >= :created_after
+  AND created_at < :created_before
+ORDER BY created_at DESC
+LIMIT 1
+"""
+
+EXPORT = """
+SELECT json_object(
+  'id', sessions.public_id,
+  'harness_id', coalesce(harnesses.public_id, :base_harness),
+  'agent_id', agents.public_id,
+  'title', sessions.title,
+  'tags', json(sessions.tags),
+  'model_id', sessions.model_id,
+  'capabilities', json(sessions.capabilities),
+  'status', sessions.status,
+  'created_at', sessions.created_at,
+  'updated_at', sessions.updated_at
+)
+FROM sessions
+LEFT JOIN harnesses ON harnesses.id = sessions.harness_id
+LEFT JOIN agents ON agents.id = sessions.agent_id
+WHERE sessions.organization_id = :organization_id
+ORDER BY sessions.id
+"""
+
+TABLE = tables.Table(
+    last_id="""
+    SELECT coalesce(MAX(id), 0)
+    FROM sessions
+    """,
+    find="""
+    SELECT id, harness_id, agent_id, public_id, title, tags, model_id, capabilities, status, created_at, updated_at
+    FROM sessions
+    WHERE organization_id = :organization_id
+      AND canonical_id = :canonical_id
+    """,
+    insert="""
+    INSERT INTO sessions
+      (id, organization_id, harness_id, agent_id, public_id, title, tags, model_id, capabilities, status, created_at,
+       updated_at)
+    VALUES
+      (:id, :organization_id, :harness_id, :agent_id, :public_id, :title, :tags, :model_id, :capabilities, :status,
+       :created_at, :updated_at)
+    """,
+    update="""
+    UPDATE sessions
+    SET harness_id = :harness_id,
+        agent_id = :agent_id,
+        public_id = :public_id,
+        title = :title,
+        tags = :tags,
+        model_id = :model_id,
+        capabilities = :capabilities,
+        status = :status,
+        created_at = :created_at,
+        updated_at = :updated_at
+    WHERE id = :id
+    """,
+    defaults={
+        "harness_id": None,
+        "agent_id": None,
+        "public_id": None,
+        "title": None,
+        "tags": "[]",
+        "model_id": None,
+        "capabilities": "[]",
+        "status": "started",
+        "created_at": None,
+        "updated_at": None,
+    },
+)
+
+
+def list_sessions(connection: sqlite3.Connection, organization: Organization, query: SessionsQuery) -> Page:
+    """Return the page of sessions that `query` asks for, newest first.
+
+    Inside a read transaction, rows and total are from the same snapshot. An agent that does not exist has no session.
+    """
+    filters = _filters(connection, organization, query.agent_id)
+    created_after = query.created_after or counts.BEGINNING
+    created_before = query.created_before or counts.END
+    total = counts.count(connection, filters, created_after, created_before)
+    values = {
+        **filters._asdict(),
+        "organization": organization.public_id,
+        "base_harness": BASE_HARNESS,
+        "created_after": created_after,
+        "created_before": created_before,
+        "limit": query.limit,
+        "offset": 0,
+    }
+    if query.offset:
+        newest = connection.execute(FIND_NEWEST.format(conditions=filters.conditions), values).fetchone()
+        if query.offset >= total:
+            return Page([], total, newest and newest[0])
+        newer = counts.count(connection, filters, created_before)
+        values["created_before"], values["offset"] = counts.find_offset(connection, filters, newer + query.offset)
+    where = WHERE_IN_PAGE.format(conditions=filters.conditions)
+    rows = connection.execute(SELECT_SESSIONS + where, values).fetchall()
+    if not query.offset:
+        newest = rows[0] if rows else None
+    return Page([row for _, row in rows], total, newest and newest[0])
+
+
+def count_by_day(
+    connection: sqlite3.Connection, organization: Organization, query: ActivityQuery
+) -> list[tuple[str, int]]:
+    """Return each UTC day that `query` asks for, oldest first, and how many sessions were created on it."""
+    filters = _filters(connection, organization, query.agent_id)
+    until = query.until or datetime.now(UTC).date()
+    return counts.count_by_day(connection, filters, until - timedelta(days=query.days - 1), query.days)
+
+
+def export(connection: sqlite3.Connection, organization: Organization) -> Iterator[str]:
+    """Yield each session of the organization as a JSON object that an import takes, in the order of storing."""
+    values = {"organization_id": organization.id, "base_harness": BASE_HARNESS}
+    for (line,) in connection.execute(EXPORT, values):
+        yield line
+
+
+def _filters(connection: sqlite3.Connection, organization: Organization, agent_id: str | None) -> Filters:
+    if agent_id is None:
+        return Filters(organization.id)
+    agent = tables.find(connection, agents.TABLE, organization.id, agent_id)
+    return Filters(organization.id, NO_AGENT if agent is None else agent)

@@ -1,0 +1,210 @@
+"""Records → rows, all or nothing: what `everruns import` does inside its transaction."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from marshmallow import Schema, ValidationError
+
+from everruns.ids import BASE_HARNESS, canonical_id
+from everruns.records import Organization, Outcome, Record
+from everruns.schemas.fields import escape, flatten, is_empty, known_keys, shown
+from everruns.schemas.resources import AgentSchema, HarnessSchema, SessionSchema
+from everruns.store import agents, harnesses, sessions, tables
+from everruns.transfer.parser import Group, ParsedRecord
+
+MAX_ERRORS = 20
+MAX_UNKNOWN_KEYS = 20
+
+# What newer releases of Everruns call a session that is not finished.
+ACTIVE_STATUSES = ("waiting_for_tool_results", "waitingfortoolresults", "paused")
+COMPUTED_KEYS = {"organization_id", "features", "is_built_in", "session_counts"}
+
+
+class Kind(NamedTuple):
+    """A kind of record: how it is validated and where it is stored."""
+
+    name: str
+    schema: Schema
+    table: tables.Table
+    references: tuple[str, ...]
+
+
+SESSION = Kind("session", SessionSchema(), sessions.TABLE, ("harness", "agent"))
+AGENT = Kind("agent", AgentSchema(), agents.TABLE, ("harness",))
+HARNESS = Kind("harness", HarnessSchema(), harnesses.TABLE, ())
+KINDS = {kind.name: kind for kind in (SESSION, AGENT, HARNESS)}
+_KNOWN_KEYS = {kind.name: {*known_keys(kind.schema), *COMPUTED_KEYS} for kind in KINDS.values()}
+
+
+class ImportRefused(Exception):
+    """Nothing must be stored; `errors` has up to 20 lines with file, line, key and rule."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = errors
+
+
+class Summary:
+    """What an import did, and what it did not keep."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[tuple[str, Outcome]] = Counter()
+        self.unknown_keys: Counter[tuple[str, str]] = Counter()
+        self.converted_statuses: Counter[str] = Counter()
+        self.sessions_without_created_at = 0
+
+    def lines(self) -> list[str]:
+        """Return the summary for a person."""
+        return [*self._outcomes(), *self._notes()]
+
+    def _outcomes(self) -> Iterable[str]:
+        for kind, plural in (("harness", "harnesses"), ("agent", "agents"), ("session", "sessions")):
+            counts = [f"{self.outcomes[kind, outcome]} {outcome}" for outcome in ("new", "changed", "unchanged")]
+            if older := self.outcomes[kind, "older"]:
+                counts.append(f"{older} skipped, as a newer version is stored")
+            if kind != "harness" or any(kind == stored for stored, _ in self.outcomes):
+                yield f"{plural}: {', '.join(counts)}"
+
+    def _notes(self) -> Iterable[str]:
+        if not self.outcomes:
+            yield "note: there was no record in the input"
+        for status, count in self.converted_statuses.items():
+            yield f"note: status {status} was stored as active in {count} sessions"
+        if self.sessions_without_created_at:
+            yield f"note: {self.sessions_without_created_at} new sessions had no created_at; they got the current time"
+        for (kind, key), count in self.unknown_keys.most_common(MAX_UNKNOWN_KEYS):
+            similar = get_close_matches(key, known_keys(KINDS[kind].schema), 1, 0.75)
+            hint = f"; did you mean {similar[0]}?" if similar else ""
+            yield f"note: {shown(key)} of {count} {kind} records was not kept{hint}"
+
+
+class Import:
+    """One import into one organization, inside the caller's write transaction.
+
+        with database.write() as connection:
+            summary = Import(connection, organization).run(groups)
+
+    `run` raises `ImportRefused` for any error; the caller must then roll back.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, organization: Organization, merge: bool = False) -> None:
+        self.connection = connection
+        self.organization = organization
+        self.merge = merge
+        self.summary = Summary()
+        self.errors: list[str] = []
+        self.row_ids: dict[tuple[str, str], int] = {}  # by kind and canonical id
+        self.missing: dict[tuple[str, str], str] = {}  # referenced before they came, and the error if they never come
+        self.next_ids = {kind.name: tables.next_id(connection, kind.table) for kind in (AGENT, HARNESS)}
+
+    def run(self, groups: Iterable[Group]) -> Summary:
+        """Store all records and return what was done.
+
+        A group is an array or page of the API, newest first: its last record is stored first.
+        """
+        for group in groups:
+            valid = [(parsed, loaded) for parsed in group if (loaded := self._load(parsed))]
+            if not self.errors:
+                for parsed, (kind, record) in reversed(valid):
+                    self._save(parsed.where, kind, record)
+            if len(self.errors) >= MAX_ERRORS:
+                break
+        self.errors = self.errors or list(self.missing.values())
+        if self.errors:
+            raise ImportRefused(self.errors[:MAX_ERRORS])
+        return self.summary
+
+    def _load(self, parsed: ParsedRecord) -> tuple[Kind, Record] | None:
+        if parsed.record is None:
+            self.errors.append(f"{parsed.where} {parsed.error}")
+            return None
+        try:
+            kind = _kind(parsed.record)
+            record = self._adapt(kind, parsed.record)
+            self._note_unknown_keys(kind, record)
+            loaded: Record = kind.schema.load(record)
+        except ValidationError as error:
+            self.errors += (f"{parsed.where}: {line}" for line in flatten(error.messages_dict))
+            return None
+        return kind, loaded
+
+    def _adapt(self, kind: Kind, record: Record) -> Record:
+        """Return `record` without what only other releases of Everruns write."""
+        status = record.get("status")
+        if kind is SESSION and status in ACTIVE_STATUSES:
+            self.summary.converted_statuses[status] += 1
+            return {**record, "status": "active"}
+        if kind is not SESSION and record.get("name") in (None, ""):
+            return {key: value for key, value in record.items() if key != "name"}
+        return record
+
+    def _note_unknown_keys(self, kind: Kind, record: Record) -> None:
+        for key in record.keys() - _KNOWN_KEYS[kind.name]:
+            if not is_empty(record[key]):
+                self.summary.unknown_keys[kind.name, key] += 1
+
+    def _save(self, where: str, kind: Kind, record: Record) -> None:
+        public_id = record["public_id"]
+        if canonical_id(public_id) == BASE_HARNESS:
+            self.summary.outcomes[kind.name, "unchanged"] += 1
+            return
+        for name in kind.references:
+            if (key := f"{name}_id") in record:
+                record[key] = self._row_id(KINDS[name], record[key], where)
+        if kind is SESSION:
+            saved = self._store(kind, record)
+            if saved.outcome == "new" and "created_at" not in record:
+                self.summary.sessions_without_created_at += 1
+        else:
+            if not self.merge or self._find(kind, public_id) is None:
+                record.setdefault("name", public_id)
+            reference = (kind.name, canonical_id(public_id))
+            was_missing = self.missing.pop(reference, None)
+            saved = self._store(kind, record, self.row_ids[reference] if was_missing else self.next_ids[kind.name])
+            if saved.id == self.next_ids[kind.name]:
+                self.next_ids[kind.name] += 1
+            self.row_ids[reference] = saved.id
+        self.summary.outcomes[kind.name, saved.outcome] += 1
+
+    def _store(self, kind: Kind, record: Record, new_id: int | None = None) -> tables.Saved:
+        return tables.save(
+            self.connection,
+            kind.table,
+            self.organization.id,
+            record,
+            merge=self.merge,
+            skip_older=True,
+            new_id=new_id,
+        )
+
+    def _row_id(self, kind: Kind, public_id: str | None, where: str) -> int | None:
+        """Return the internal id of the agent or harness that the record at `where` refers to; None for no such."""
+        if public_id is None or canonical_id(public_id) == BASE_HARNESS:
+            return None
+        reference = (kind.name, canonical_id(public_id))
+        row_id = self.row_ids.get(reference)
+        if row_id is None:
+            row_id = self._find(kind, public_id)
+            if row_id is None:
+                row_id = self.next_ids[kind.name]
+                self.next_ids[kind.name] += 1
+                rule = f"must exist in the organization or be part of the import; got '{escape(public_id)}'"
+                self.missing[reference] = f"{where}: {kind.name}_id {rule}"
+            self.row_ids[reference] = row_id
+        return row_id
+
+    def _find(self, kind: Kind, public_id: str) -> int | None:
+        return tables.find(self.connection, kind.table, self.organization.id, public_id)
+
+
+def _kind(record: Record) -> Kind:
+    public_id = record.get("id")
+    if not isinstance(public_id, str):
+        raise ValidationError({"id": [f"must be a string; got {shown(public_id)}" if "id" in record else "is missing"]})
+    for kind in KINDS.values():
+        if public_id.startswith(f"{kind.name}_"):
+            return kind
+    raise ValidationError({"id": [f"must start with session_, agent_ or harness_; got {shown(public_id)}"]})

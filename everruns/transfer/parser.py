@@ -1,0 +1,201 @@
+"""Files → records: finds JSON objects in pages, arrays, single objects and NDJSON, in constant memory."""
+
+import gzip
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryFile, gettempdir
+from typing import IO, Any, NamedTuple, cast
+
+from everruns.schemas.fields import escape, json_type, shown
+
+MAX_VALUE_BYTES = 16 * 1024 * 1024
+PROGRESS_BYTES = 64 * 1024
+STANDARD_INPUT = "-"
+GZIP_MAGIC = b"\x1f\x8b"
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+class ParsedRecord(NamedTuple):
+    """A JSON object of an import and where it is; or the `error` that is there instead."""
+
+    where: str
+    record: dict[str, Any] | None = None
+    error: str = ""
+
+
+# The objects of an array or page, which are newest first; or a single object of NDJSON.
+Group = list[ParsedRecord]
+
+
+@contextmanager
+def copy_of_pipe(name: str, standard_input: IO[bytes]) -> Iterator[IO[bytes] | None]:
+    """Yield a temporary copy of a pipe, `-` being `standard_input`; None for a regular file. Raises `OSError`.
+
+    Whoever writes to a pipe may take any time, during which an import must not lock the database.
+    """
+    is_pipe = name == STANDARD_INPUT or (os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name))
+    if not is_pipe:
+        yield None
+        return
+    with TemporaryFile() as copy:
+        try:
+            if name == STANDARD_INPUT:
+                shutil.copyfileobj(standard_input, copy)
+            else:
+                with open(name, "rb") as pipe:
+                    shutil.copyfileobj(pipe, copy)
+        except OSError as error:
+            raise OSError(error.errno, f"cannot be copied to {gettempdir()}: {error.strerror}", name) from None
+        copy.seek(0)
+        yield copy
+
+
+def parse(name: str, source: IO[bytes] | None, progress: Callable[[int], object]) -> Iterator[Group]:
+    """Yield the objects of the file `name`, or of `source` instead, in groups.
+
+    Nothing is raised: what cannot be read is a `ParsedRecord` with an error. `progress` receives numbers of bytes read.
+    """
+    where = escape(name)
+    try:
+        if source is None and os.path.isdir(name):
+            yield [ParsedRecord(where, error="is a directory; name the files in it")]
+            return
+        with source or open(name, "rb") as file:
+            start = file.read(2)
+            file.seek(0)
+            if start in UTF16_MARKS:
+                yield [ParsedRecord(where, error="must be UTF-8; got UTF-16")]
+            elif start == GZIP_MAGIC:
+                with gzip.open(file) as unpacked:
+                    yield from _parse_lines(where, cast(IO[bytes], unpacked), lambda _: None)
+                progress(os.fstat(file.fileno()).st_size)
+            else:
+                yield from _parse_lines(where, file, progress)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        yield [ParsedRecord(where, error=f"must be a complete gzip file; got an error: {error}")]
+    except OSError as error:
+        yield [ParsedRecord(where, error=f"cannot be read: {error.strerror}")]
+
+
+def _parse_lines(name: str, file: IO[bytes], progress: Callable[[int], object]) -> Iterator[Group]:
+    """One JSON value per line; or one in the whole file, when the first line is only the start of a value."""
+    is_first = True
+    for number, line in enumerate(_lines(file, progress), 1):
+        where = f"{name}:{number}"
+        if len(line) > MAX_VALUE_BYTES:
+            yield [ParsedRecord(where, error=_too_long("line"))]
+        elif not line.isspace():
+            value, error = _parse_json(line, number)
+            if error and is_first and _is_incomplete(line):
+                yield from _parse_document(name, line, file, number, progress)
+                return
+            is_first = False
+            yield [ParsedRecord(where, error=error)] if error else _objects(where, value)
+
+
+def _parse_document(
+    name: str, start: bytes, file: IO[bytes], number: int, progress: Callable[[int], object]
+) -> Iterator[Group]:
+    rest = file.read(MAX_VALUE_BYTES + 1 - len(start))
+    progress(len(rest))
+    if len(start) + len(rest) > MAX_VALUE_BYTES:
+        yield [ParsedRecord(name, error=_too_long("JSON value"))]
+        return
+    value, error = _parse_json(start + rest, number)
+    yield [ParsedRecord(name, error=error)] if error else _objects(name, value)
+
+
+def _lines(file: IO[bytes], progress: Callable[[int], object]) -> Iterator[bytes]:
+    """Yield the lines of `file`; of a line that is too long, the first part, one byte longer than allowed."""
+    consumed = 0
+    try:
+        while line := file.readline(MAX_VALUE_BYTES + 1):
+            consumed += len(line)
+            rest = line
+            while len(rest) > MAX_VALUE_BYTES and not rest.endswith(b"\n"):
+                rest = file.readline(MAX_VALUE_BYTES + 1)
+                consumed += len(rest)
+            if consumed >= PROGRESS_BYTES:
+                progress(consumed)
+                consumed = 0
+            yield line
+    finally:  # also when the rest of the file is read as one document
+        progress(consumed)
+
+
+def _too_long(what: str) -> str:
+    mebibytes = MAX_VALUE_BYTES // 1024 // 1024
+    return f"the {what} must have at most {mebibytes} MiB; write one object per line, for example with jq -c '.[]'"
+
+
+def _parse_json(raw: bytes, line: int) -> tuple[Any, str]:
+    """Return the JSON value in `raw`, which starts at `line`, and an error message, empty if there is none."""
+    try:
+        text = raw.decode("utf-8").rstrip().removeprefix("\ufeff")
+        value = _decoder.decode(text)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # fails for half of a surrogate pair
+    except UnicodeDecodeError as error:
+        return None, f"must be valid UTF-8; byte {error.start + 1} is not"
+    except UnicodeEncodeError:
+        return None, "must not contain half of a surrogate pair (\\ud800 to \\udfff)"
+    except json.JSONDecodeError as error:
+        return None, f"must be valid JSON: {error.msg} (line {line + error.lineno - 1}, column {error.colno})"
+    except RecursionError:
+        return None, "must not be nested so deeply"
+    except ValueError as error:
+        return None, str(error)
+    return value, ""
+
+
+def _is_incomplete(line: bytes) -> bool:
+    """Return whether `line` is the start of a JSON value that more lines may complete."""
+    try:
+        text = line.decode("utf-8-sig")
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.pos >= len(text.rstrip())
+    except (ValueError, RecursionError):
+        pass
+    return False
+
+
+def _objects(where: str, value: Any) -> Group:
+    if isinstance(value, dict) and "id" not in value and isinstance(value.get("data"), list):
+        where, value = f"{where}: data", value["data"]
+    if isinstance(value, list):
+        return [_object(f"{where}[{index}]", item) for index, item in enumerate(value)]
+    return [_object(where, value)]
+
+
+def _object(where: str, value: Any) -> ParsedRecord:
+    if isinstance(value, dict):
+        return ParsedRecord(where, value)
+    return ParsedRecord(where, error=f"must be an object: a session, an agent or a harness; got {json_type(value)}")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        duplicate = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"must have each key once in an object; got {shown(duplicate)} more than once")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"must be valid JSON: {name} is not a JSON number")
+
+
+def _finite_number(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"must contain numbers in the range of a double; got {text[:40]}")
+    return number
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite_number)
