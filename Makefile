@@ -1,11 +1,12 @@
-# make run, make test, make lint, make clean: everything on a bare machine with Python 3.11, make and git.
-# make describe: writes docs/openapi.json and docs/llms.txt anew, from the code.
-# make install: what a server needs, Litestream included; docs/DEPLOY.md says what then.
-# make lock: deploy/requirements.lock anew. make audit: known weaknesses, in what is pinned and in the code; secrets.
-# make screenshots: the pictures of the page in docs/, with Debian's chromium (apt-get install chromium fonts-dejavu-core).
-# make attack: the attacks of tests/attack at full length, two hours; their figures go to docs/attacks.json.
-# make mutation: whether the tests see each small change of the code; two hours.
-# make bench, make bench-10m: the measurements of docs/BENCHMARKS.md, with wrk (apt-get install wrk).
+# make run, make test, make lint, make clean: need only Python 3.11 or newer, make and git.
+# make describe: write docs/openapi.json and docs/llms.txt from the code.
+# make install: install the locked requirements of a server, Litestream included; see docs/DEPLOY.md.
+# make lock: update deploy/requirements.lock to the newest versions.
+# make audit: search the lock for known vulnerabilities, the code for weaknesses and the Git history for secrets.
+# make screenshots: write the screenshots in docs/ (apt-get install chromium fonts-dejavu-core).
+# make attack: run the attacks of tests/attack at full length and write docs/attacks.json; takes two hours.
+# make mutation: run mutation tests; takes two hours.
+# make bench, make bench-10m: write docs/BENCHMARKS.md (apt-get install wrk).
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -42,7 +43,7 @@ lint: .venv/dev
 	$(BIN)/mypy
 
 describe: .venv/dev
-	$(BIN)/python -m docs.describe
+	$(BIN)/python -m tools.describe
 
 lock: .venv-audit/ready
 	.venv-audit/bin/pip-compile --quiet --generate-hashes --upgrade --extra replicas --all-build-deps --allow-unsafe --strip-extras \
@@ -52,7 +53,7 @@ audit: .venv-audit/ready
 	.venv-audit/bin/bandit --quiet --recursive everruns app.py deploy
 	.venv-audit/bin/python .ci/secrets.py
 	.venv-audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes --requirement deploy/requirements.lock \
-	  || { echo "Known weaknesses, as told above; or, where packages are said not to be on PyPI, its advisory service was not reached: nothing is known." >&2; exit 1; }
+	  || { echo "The lock has known vulnerabilities, listed above. If packages were not found on PyPI, its advisory service is unreachable; retry later." >&2; exit 1; }
 
 ATTACK_SEED ?= 1
 attack: .venv/dev
@@ -80,7 +81,7 @@ bench bench-10m: .venv-bench/ready
 
 screenshots: .venv/dev
 	@command -v chromium >/dev/null || { echo "chromium is needed. On Debian: apt-get install chromium fonts-dejavu-core" >&2; exit 1; }
-	$(BIN)/python -m docs.screenshots
+	$(BIN)/python -m tools.screenshots
 
 clean:
 	rm -rf .venv .venv-bench .venv-audit mutants bench/data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -98,13 +99,13 @@ clean:
 	@touch $@
 
 .venv/server: .venv/bin/python pyproject.toml deploy/requirements.lock
-	@echo "Installing into .venv what deploy/requirements.lock pins, Litestream included"
+	@echo "Installing deploy/requirements.lock into .venv"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation --editable .
 	@touch $@ .venv/runtime
 
 .venv/dev: .venv/bin/python pyproject.toml
-	@echo "Installing into .venv, with what the tests need"
+	@echo "Installing into .venv, with development requirements"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --no-deps --target .venv/sdk-0.1.2 everruns-sdk==0.1.2
 	@touch $@ .venv/runtime
@@ -116,7 +117,7 @@ clean:
 	@touch $@
 
 .venv-bench/ready: .venv/bin/python pyproject.toml
-	@echo "Installing into .venv-bench, with the peers that are measured too"
+	@echo "Installing into .venv-bench, with benchmark requirements"
 	@$(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@

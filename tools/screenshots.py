@@ -1,4 +1,4 @@
-"""make screenshots: the page as it looks on an example organization, light, dark and narrow, the same at each run."""
+"""Write the screenshots of the web page in docs/: light, dark and narrow. Run by `make screenshots`."""
 
 import random
 import tempfile
@@ -13,6 +13,7 @@ from playwright.sync_api import Browser
 from tests.browsers import chromium
 from tests.conftest import World, serving
 
+DOCS = Path(__file__).parent.parent / "docs"
 NOW = datetime(2026, 2, 27, 14, 12, tzinfo=UTC)
 AGENTS: list[tuple[str, list[str]]] = [
     ("agent_019c60b1e40c7000b1f7c2a86de0394f", ["session_file_system", "current_time"]),
@@ -40,7 +41,7 @@ VIEWS: list[tuple[str, Literal["light", "dark"], int, int]] = [
 
 
 def records() -> Iterator[dict[str, object]]:
-    """Agents, and the sessions of some weeks: fewer at weekends, most in the hours before `NOW`."""
+    """Yield agents and the sessions of 46 days, fewer at weekends; the same at each run."""
     choice = random.Random(7)
     for agent_id, capabilities in AGENTS:
         yield {"id": agent_id, "capabilities": capabilities}
@@ -63,12 +64,12 @@ def records() -> Iterator[dict[str, object]]:
 
 
 def take(browser: Browser, address: str, key: str) -> None:
-    """Look at the page in each way, and keep what is seen."""
+    """Write one screenshot for each view."""
     for name, scheme, width, height in VIEWS:
         viewport = {"width": width, "height": height}
         context = browser.new_context(
             color_scheme=scheme,
-            viewport=viewport,  # type: ignore[arg-type]  # a dict of the very shape
+            viewport=viewport,  # type: ignore[arg-type]  # ViewportSize is a TypedDict
             locale="en-GB",
             timezone_id="UTC",
         )
@@ -78,12 +79,12 @@ def take(browser: Browser, address: str, key: str) -> None:
         page.get_by_label("API key").fill(key)
         page.keyboard.press("Enter")
         page.locator("tr.session").first.wait_for()
-        page.screenshot(path=Path(__file__).with_name(f"{name}.png"), animations="disabled")
+        page.screenshot(path=DOCS / f"{name}.png", animations="disabled")
         context.close()
 
 
 def main() -> None:
-    """Make the organization, serve it, take the pictures."""
+    """Create an example organization, serve it and take the screenshots."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch, chromium() as browser:
         world = World(Path(folder) / "everruns.db", patch)
         world.everruns("init-db")

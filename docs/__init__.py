@@ -1,1 +1,0 @@
-"""The documents, and what writes some of them from the code."""
