@@ -1,4 +1,4 @@
-"""Look for secrets in every version of every file that was ever committed; exit status 1 and a line for each."""
+"""Search every version of every committed file for secrets; print one line for each and exit with status 1."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 from detect_secrets import SecretsCollection
 from detect_secrets.settings import transient_settings
 
-# The forms of known tokens. Not KeywordDetector, which takes a sentence about secrets for one.
+# Formats of known tokens. KeywordDetector is left out, since it reports prose about secrets.
 PLUGINS = [
     "ArtifactoryDetector",
     "AWSKeyDetector",
@@ -32,44 +32,46 @@ PLUGINS = [
     "TwilioKeyDetector",
 ]
 
-OUR_KEY = re.compile(rb"evr_(?!(.)\1{42})[A-Za-z0-9_-]{43}")  # but for AAAA… and the like
+# An API key of this service, except placeholders that repeat one character.
+API_KEY = re.compile(rb"evr_(?!(.)\1{42})[A-Za-z0-9_-]{43}")
 
 
 def git(*arguments: str) -> bytes:
-    """What git prints."""
+    """Return the output of a git command."""
     return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout
 
 
-def versions() -> dict[str, str]:
-    """Each blob ever committed, and a path that it had."""
-    found = {}
+def committed_blobs() -> dict[str, str]:
+    """Return one path for each blob of the history, by object name."""
+    paths = {}
     for line in git("rev-list", "--objects", "--all").decode("utf-8", "replace").splitlines():
         name, _, path = line.partition(" ")
-        if path:
-            found[name] = path
-    return found
+        if path and git("cat-file", "-t", name).strip() == b"blob":
+            paths[name] = path
+    return paths
+
+
+def find_secrets(name: str, path: str, folder: Path) -> list[str]:
+    """Return one line for each secret in a blob. The scanner needs a file, which is written to `folder`."""
+    content = git("cat-file", "blob", name)
+    keys = [match[0][:12].decode() for match in API_KEY.finditer(content)]
+    file = folder / (name + Path(path).suffix)
+    file.write_bytes(content)
+    secrets = SecretsCollection()
+    secrets.scan_file(str(file))
+    file.unlink()
+    return [f"{path} ({name[:12]}): API key {key}…" for key in keys] + [
+        f"{path} ({name[:12]}), line {secret.line_number}: {secret.type}" for _, secret in secrets
+    ]
 
 
 def main() -> None:
-    """Scan, and tell."""
-    faults = []
-    with tempfile.TemporaryDirectory() as folder, transient_settings({"plugins_used": [{"name": n} for n in PLUGINS]}):
-        for name, path in versions().items():
-            if git("cat-file", "-t", name).strip() != b"blob":
-                continue
-            copy = Path(folder, name + Path(path).suffix)
-            content = git("cat-file", "blob", name)
-            copy.write_bytes(content)
-            faults += [
-                f"{path} ({name[:12]}): an API key, {key[:12].decode()}…"
-                for key in (found[0] for found in OUR_KEY.finditer(content))
-            ]
-            secrets = SecretsCollection()
-            secrets.scan_file(str(copy))
-            faults += [f"{path} ({name[:12]}), line {s.line_number}: {s.type}" for _, s in secrets]
-            copy.unlink()
-    print("\n".join(sorted(faults)) or "no secret in any version of any file")
-    sys.exit(1 if faults else 0)
+    """Search and print."""
+    settings = {"plugins_used": [{"name": plugin} for plugin in PLUGINS]}
+    with tempfile.TemporaryDirectory() as folder, transient_settings(settings):
+        found = [line for name, path in committed_blobs().items() for line in find_secrets(name, path, Path(folder))]
+    print("\n".join(sorted(found)) or "no secret in any version of any file")
+    sys.exit(1 if found else 0)
 
 
 main()
