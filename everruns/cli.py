@@ -1,6 +1,5 @@
 """The commands of `everruns`. Standard output carries what a script would use, alone; everything else is on stderr."""
 
-import os
 import signal
 import sqlite3
 import sys
@@ -171,31 +170,18 @@ def import_(database: Database, org: str, merge: bool, files: tuple[str, ...]) -
     """Import harnesses, agents and sessions, as the Everruns API serves them; - is standard input. All or nothing."""
     with database.read() as connection:
         find_organization(connection, org)  # before a pipe is read, which may take long
-    size = sum(os.path.getsize(name) for name in files if os.path.isfile(name))
     with ExitStack() as stack:
-        sources = [stack.enter_context(parser.copy_of_pipe(name, sys.stdin.buffer)) for name in files]
+        inputs = [stack.enter_context(parser.open_input(name, sys.stdin.buffer)) for name in files]
         connection = stack.enter_context(write(database))
         organization = find_organization(connection, org)
-        with _progress_bar(size) as bar:
-            groups = (
-                group
-                for name, source in zip(files, sources, strict=True)
-                for group in parser.parse(name, source, bar.update)
-            )
-            try:
-                summary = Import(connection, organization, merge).run(groups)
-            except ImportRefused as refused:
-                raise click.ClickException(f"nothing was imported; fix these errors and retry:\n{refused}") from None
+        groups = (group for name, file in zip(files, inputs, strict=True) for group in parser.parse(name, file))
+        try:
+            with click.progressbar(groups, label="Importing", file=sys.stderr, hidden=not sys.stderr.isatty()) as shown:
+                summary = Import(connection, organization, merge).run(shown)
+        except ImportRefused as refused:
+            raise click.ClickException(f"nothing was imported; fix these errors and retry:\n{refused}") from None
     for line in summary.lines():
         note(line)
-
-
-def _progress_bar(size: int) -> Any:
-    """A progress bar on a terminal for `size` bytes; 0 when the size is unknown."""
-    unknown = iter(lambda: 0, 0) if size == 0 else None
-    return click.progressbar(
-        unknown, length=size or None, label="Importing", file=sys.stderr, hidden=not sys.stderr.isatty()
-    )
 
 
 @main.command("export")

@@ -12,11 +12,6 @@ from everruns.schemas.fields import Day, PublicId, Timestamp, WholeNumber
 
 MAX_OFFSET = 2147483647
 MAX_LIMIT = 100
-AGENT_ID = {
-    "description": "Only sessions of this agent; an agent that does not exist gives an empty page. "
-    "Dashes and letter case do not matter.",
-    "example": "agent_019c60b1e40c7000b1f7c2a86de0394f",
-}
 
 
 class _QuerySchema(Schema):
@@ -32,29 +27,11 @@ class _QuerySchema(Schema):
 class SessionsQuerySchema(_QuerySchema):
     """The arguments of `GET /v1/sessions`."""
 
-    agent_id = PublicId("agent", load_default=None, metadata=AGENT_ID)
-    created_after = Timestamp(
-        round_up=True,
-        load_default=None,
-        metadata={
-            "description": "Only sessions created at this time or later. ISO 8601 with a zone; write + as %2B.",
-            "example": "2026-02-01T00:00:00Z",
-        },
-    )
-    created_before = Timestamp(
-        round_up=True,
-        load_default=None,
-        metadata={
-            "description": "Only sessions created before this time, which must not be before created_after.",
-            "example": "2026-03-01T00:00:00Z",
-        },
-    )
-    offset = WholeNumber(
-        0, MAX_OFFSET, load_default=0, metadata={"description": "How many sessions to skip.", "example": 20}
-    )
-    limit = WholeNumber(
-        1, MAX_LIMIT, load_default=20, metadata={"description": "How many sessions to return at most.", "example": 10}
-    )
+    agent_id = PublicId("agent", load_default=None)
+    created_after = Timestamp(round_up=True, load_default=None)
+    created_before = Timestamp(round_up=True, load_default=None)
+    offset = WholeNumber(0, MAX_OFFSET, load_default=0)
+    limit = WholeNumber(1, MAX_LIMIT, load_default=20)
 
     @validates_schema
     def _check_order(self, data: Mapping[str, Any], **kwargs: Any) -> None:
@@ -66,12 +43,9 @@ class SessionsQuerySchema(_QuerySchema):
 class ActivityQuerySchema(_QuerySchema):
     """The arguments of `GET /v1/sessions/activity`."""
 
-    agent_id = PublicId("agent", load_default=None, metadata=AGENT_ID)
-    days = WholeNumber(1, 366, load_default=28, metadata={"description": "How many days to return.", "example": 7})
-    until = Day(
-        load_default=None,
-        metadata={"description": "The last day, in UTC; today unless given.", "example": "2026-02-27"},
-    )
+    agent_id = PublicId("agent", load_default=None)
+    days = WholeNumber(1, 366, load_default=28)
+    until = Day(load_default=None)
 
 
 _sessions_query = SessionsQuerySchema()

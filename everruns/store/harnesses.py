@@ -1,14 +1,15 @@
-"""Harnesses: saving and exporting."""
+"""Harnesses: their rendering as JSON, and the table."""
 
 import sqlite3
 from collections.abc import Iterator
 
 from everruns.records import Organization
-from everruns.store import tables
+from everruns.store.tables import Table, rendering_values
 
-EXPORT = """
+SELECT_HARNESSES = """
 SELECT json_object(
   'id', public_id,
+  'organization_id', :organization,
   'name', name,
   'display_name', display_name,
   'description', description,
@@ -17,52 +18,22 @@ SELECT json_object(
   'tags', json(tags),
   'capabilities', json(capabilities),
   'status', status,
+  'is_built_in', json('false'),
   'archived_at', archived_at,
   'created_at', created_at,
   'updated_at', updated_at
 )
 FROM harnesses
+"""
+
+IN_ORDER_OF_STORING = """
 WHERE organization_id = :organization_id
 ORDER BY id
 """
 
-TABLE = tables.Table(
-    last_id="""
-    SELECT coalesce(MAX(id), 0)
-    FROM harnesses
-    """,
-    find="""
-    SELECT id, public_id, name, display_name, description, system_prompt, default_model_id, tags, capabilities, status,
-      archived_at, created_at, updated_at
-    FROM harnesses
-    WHERE organization_id = :organization_id
-      AND canonical_id = :canonical_id
-    """,
-    insert="""
-    INSERT INTO harnesses
-      (id, organization_id, public_id, name, display_name, description, system_prompt, default_model_id, tags,
-       capabilities, status, archived_at, created_at, updated_at)
-    VALUES
-      (:id, :organization_id, :public_id, :name, :display_name, :description, :system_prompt, :default_model_id, :tags,
-       :capabilities, :status, :archived_at, :created_at, :updated_at)
-    """,
-    update="""
-    UPDATE harnesses
-    SET public_id = :public_id,
-        name = :name,
-        display_name = :display_name,
-        description = :description,
-        system_prompt = :system_prompt,
-        default_model_id = :default_model_id,
-        tags = :tags,
-        capabilities = :capabilities,
-        status = :status,
-        archived_at = :archived_at,
-        created_at = :created_at,
-        updated_at = :updated_at
-    WHERE id = :id
-    """,
-    defaults={
+TABLE = Table(
+    "harnesses",
+    {
         "public_id": None,
         "name": None,
         "display_name": None,
@@ -80,6 +51,6 @@ TABLE = tables.Table(
 
 
 def export(connection: sqlite3.Connection, organization: Organization) -> Iterator[str]:
-    """Yield each harness of the organization as a JSON object that an import takes, in the order of storing."""
-    for (line,) in connection.execute(EXPORT, {"organization_id": organization.id}):
-        yield line
+    """Yield each harness of the organization as JSON, in the order of storing."""
+    rows = connection.execute(SELECT_HARNESSES + IN_ORDER_OF_STORING, rendering_values(organization))
+    return (row for (row,) in rows)

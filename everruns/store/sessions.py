@@ -1,13 +1,13 @@
-"""Sessions: one rendering as JSON, the list, and saving."""
+"""Sessions: their rendering as JSON, the list, and the table."""
 
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from everruns.ids import BASE_HARNESS
 from everruns.records import ActivityQuery, Organization, Page, SessionsQuery
-from everruns.store import agents, counts, tables
+from everruns.store import agents, counts
 from everruns.store.counts import Filters
+from everruns.store.tables import Table, find_id, rendering_values
 
 NO_AGENT = -1  # has no sessions
 
@@ -82,60 +82,14 @@ ORDER BY created_at DESC
 LIMIT 1
 """
 
-EXPORT = """
-SELECT json_object(
-  'id', sessions.public_id,
-  'harness_id', coalesce(harnesses.public_id, :base_harness),
-  'agent_id', agents.public_id,
-  'title', sessions.title,
-  'tags', json(sessions.tags),
-  'model_id', sessions.model_id,
-  'capabilities', json(sessions.capabilities),
-  'status', sessions.status,
-  'created_at', sessions.created_at,
-  'updated_at', sessions.updated_at
-)
-FROM sessions
-LEFT JOIN harnesses ON harnesses.id = sessions.harness_id
-LEFT JOIN agents ON agents.id = sessions.agent_id
+IN_ORDER_OF_STORING = """
 WHERE sessions.organization_id = :organization_id
 ORDER BY sessions.id
 """
 
-TABLE = tables.Table(
-    last_id="""
-    SELECT coalesce(MAX(id), 0)
-    FROM sessions
-    """,
-    find="""
-    SELECT id, harness_id, agent_id, public_id, title, tags, model_id, capabilities, status, created_at, updated_at
-    FROM sessions
-    WHERE organization_id = :organization_id
-      AND canonical_id = :canonical_id
-    """,
-    insert="""
-    INSERT INTO sessions
-      (id, organization_id, harness_id, agent_id, public_id, title, tags, model_id, capabilities, status, created_at,
-       updated_at)
-    VALUES
-      (:id, :organization_id, :harness_id, :agent_id, :public_id, :title, :tags, :model_id, :capabilities, :status,
-       :created_at, :updated_at)
-    """,
-    update="""
-    UPDATE sessions
-    SET harness_id = :harness_id,
-        agent_id = :agent_id,
-        public_id = :public_id,
-        title = :title,
-        tags = :tags,
-        model_id = :model_id,
-        capabilities = :capabilities,
-        status = :status,
-        created_at = :created_at,
-        updated_at = :updated_at
-    WHERE id = :id
-    """,
-    defaults={
+TABLE = Table(
+    "sessions",
+    {
         "harness_id": None,
         "agent_id": None,
         "public_id": None,
@@ -160,9 +114,8 @@ def list_sessions(connection: sqlite3.Connection, organization: Organization, qu
     created_before = query.created_before or counts.END
     total = counts.count(connection, filters, created_after, created_before)
     values = {
+        **rendering_values(organization),
         **filters._asdict(),
-        "organization": organization.public_id,
-        "base_harness": BASE_HARNESS,
         "created_after": created_after,
         "created_before": created_before,
         "limit": query.limit,
@@ -191,14 +144,13 @@ def count_by_day(
 
 
 def export(connection: sqlite3.Connection, organization: Organization) -> Iterator[str]:
-    """Yield each session of the organization as a JSON object that an import takes, in the order of storing."""
-    values = {"organization_id": organization.id, "base_harness": BASE_HARNESS}
-    for (line,) in connection.execute(EXPORT, values):
-        yield line
+    """Yield each session of the organization as JSON, in the order of storing."""
+    rows = connection.execute(SELECT_SESSIONS + IN_ORDER_OF_STORING, rendering_values(organization))
+    return (row for _, row in rows)
 
 
 def _filters(connection: sqlite3.Connection, organization: Organization, agent_id: str | None) -> Filters:
     if agent_id is None:
         return Filters(organization.id)
-    agent = tables.find(connection, agents.TABLE, organization.id, agent_id)
+    agent = find_id(connection, agents.TABLE, organization.id, agent_id)
     return Filters(organization.id, NO_AGENT if agent is None else agent)

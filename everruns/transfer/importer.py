@@ -197,7 +197,7 @@ class Import:
         return row_id
 
     def _find(self, kind: Kind, public_id: str) -> int | None:
-        return tables.find(self.connection, kind.table, self.organization.id, public_id)
+        return tables.find_id(self.connection, kind.table, self.organization.id, public_id)
 
 
 def _kind(record: Record) -> Kind:

@@ -2,25 +2,23 @@
 
 import gzip
 import json
-import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from tempfile import TemporaryFile, gettempdir
-from typing import IO, Any, NamedTuple, cast
+from tempfile import TemporaryFile
+from typing import IO, Any, NamedTuple
 
 from everruns.schemas.fields import escape, json_type, shown
 
 MAX_VALUE_BYTES = 16 * 1024 * 1024
-PROGRESS_BYTES = 64 * 1024
-STANDARD_INPUT = "-"
 GZIP_MAGIC = b"\x1f\x8b"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_TOO_LONG = "must have at most 16 MiB in one JSON value; write one object per line, for example with jq -c '.[]'"
 
 
 class ParsedRecord(NamedTuple):
-    """A JSON object of an import and where it is; or the `error` that is there instead."""
+    """A JSON object and where it is, or the `error` that is there instead."""
 
     where: str
     record: dict[str, Any] | None = None
@@ -32,104 +30,60 @@ Group = list[ParsedRecord]
 
 
 @contextmanager
-def copy_of_pipe(name: str, standard_input: IO[bytes]) -> Iterator[IO[bytes] | None]:
-    """Yield a temporary copy of a pipe, `-` being `standard_input`; None for a regular file. Raises `OSError`.
+def open_input(name: str, standard_input: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Open the file `name`, `-` being `standard_input`; a pipe is copied to a temporary file. Raises `OSError`.
 
     Whoever writes to a pipe may take any time, during which an import must not lock the database.
     """
-    is_pipe = name == STANDARD_INPUT or (os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name))
-    if not is_pipe:
-        yield None
-        return
-    with TemporaryFile() as copy:
-        try:
-            if name == STANDARD_INPUT:
-                shutil.copyfileobj(standard_input, copy)
-            else:
-                with open(name, "rb") as pipe:
-                    shutil.copyfileobj(pipe, copy)
-        except OSError as error:
-            raise OSError(error.errno, f"cannot be copied to {gettempdir()}: {error.strerror}", name) from None
-        copy.seek(0)
-        yield copy
+    with standard_input if name == "-" else open(name, "rb") as file:
+        if file.seekable():
+            yield file
+            return
+        with TemporaryFile() as copy:
+            shutil.copyfileobj(file, copy)
+            copy.seek(0)
+            yield copy
 
 
-def parse(name: str, source: IO[bytes] | None, progress: Callable[[int], object]) -> Iterator[Group]:
-    """Yield the objects of the file `name`, or of `source` instead, in groups.
+def parse(name: str, file: IO[bytes]) -> Iterator[Group]:
+    """Yield the objects of `file`, which messages call `name`, in groups.
 
-    Nothing is raised: what cannot be read is a `ParsedRecord` with an error. `progress` receives numbers of bytes read.
+    Nothing is raised: what cannot be read is a `ParsedRecord` with an error.
     """
     where = escape(name)
+    start = file.read(2)
+    file.seek(0)
     try:
-        if source is None and os.path.isdir(name):
-            yield [ParsedRecord(where, error="is a directory; name the files in it")]
-            return
-        with source or open(name, "rb") as file:
-            start = file.read(2)
-            file.seek(0)
-            if start in UTF16_MARKS:
-                yield [ParsedRecord(where, error="must be UTF-8; got UTF-16")]
-            elif start == GZIP_MAGIC:
-                with gzip.open(file) as unpacked:
-                    yield from _parse_lines(where, cast(IO[bytes], unpacked), lambda _: None)
-                progress(os.fstat(file.fileno()).st_size)
-            else:
-                yield from _parse_lines(where, file, progress)
+        if start in UTF16_MARKS:
+            yield [ParsedRecord(where, error="must be UTF-8; got UTF-16")]
+        elif start == GZIP_MAGIC:
+            with gzip.open(file) as unpacked:
+                yield from _parse_lines(where, unpacked)
+        else:
+            yield from _parse_lines(where, file)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         yield [ParsedRecord(where, error=f"must be a complete gzip file; got an error: {error}")]
     except OSError as error:
         yield [ParsedRecord(where, error=f"cannot be read: {error.strerror}")]
 
 
-def _parse_lines(name: str, file: IO[bytes], progress: Callable[[int], object]) -> Iterator[Group]:
+def _parse_lines(name: str, file: IO[bytes] | gzip.GzipFile) -> Iterator[Group]:
     """One JSON value per line; or one in the whole file, when the first line is only the start of a value."""
-    is_first = True
-    for number, line in enumerate(_lines(file, progress), 1):
+    number = 0
+    while line := file.readline(MAX_VALUE_BYTES + 1):
+        number += 1
+        if line.isspace():
+            continue
         where = f"{name}:{number}"
-        if len(line) > MAX_VALUE_BYTES:
-            yield [ParsedRecord(where, error=_too_long("line"))]
-        elif not line.isspace():
+        value, error = _parse_json(line, number)
+        if error and number == 1 and _is_incomplete(line):
+            where = name
+            line += file.read(MAX_VALUE_BYTES + 1 - len(line))
             value, error = _parse_json(line, number)
-            if error and is_first and _is_incomplete(line):
-                yield from _parse_document(name, line, file, number, progress)
-                return
-            is_first = False
-            yield [ParsedRecord(where, error=error)] if error else _objects(where, value)
-
-
-def _parse_document(
-    name: str, start: bytes, file: IO[bytes], number: int, progress: Callable[[int], object]
-) -> Iterator[Group]:
-    rest = file.read(MAX_VALUE_BYTES + 1 - len(start))
-    progress(len(rest))
-    if len(start) + len(rest) > MAX_VALUE_BYTES:
-        yield [ParsedRecord(name, error=_too_long("JSON value"))]
-        return
-    value, error = _parse_json(start + rest, number)
-    yield [ParsedRecord(name, error=error)] if error else _objects(name, value)
-
-
-def _lines(file: IO[bytes], progress: Callable[[int], object]) -> Iterator[bytes]:
-    """Yield the lines of `file`; of a line that is too long, the first part, one byte longer than allowed."""
-    consumed = 0
-    try:
-        while line := file.readline(MAX_VALUE_BYTES + 1):
-            consumed += len(line)
-            rest = line
-            while len(rest) > MAX_VALUE_BYTES and not rest.endswith(b"\n"):
-                rest = file.readline(MAX_VALUE_BYTES + 1)
-                consumed += len(rest)
-            if consumed >= PROGRESS_BYTES:
-                progress(consumed)
-                consumed = 0
-            yield line
-    finally:  # also when the rest of the file is read as one document
-        progress(consumed)
-
-
-def _too_long(what: str) -> str:
-    mebibytes = MAX_VALUE_BYTES // 1024 // 1024
-    return f"the {what} must have at most {mebibytes} MiB; write one object per line, for example with jq -c '.[]'"
+        if len(line) > MAX_VALUE_BYTES:
+            yield [ParsedRecord(where, error=_TOO_LONG)]
+            return
+        yield [ParsedRecord(where, error=error)] if error else _objects(where, value)
 
 
 def _parse_json(raw: bytes, line: int) -> tuple[Any, str]:
