@@ -28,7 +28,7 @@ class Cache(threading.local):
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.version: int | None = None
+        self.version: tuple[sqlite3.Connection, int] | None = None
         self.contents: OrderedDict[tuple[object, ...], Content] = OrderedDict()
 
 
@@ -51,7 +51,7 @@ def _find(connection: sqlite3.Connection, key: tuple[object, ...], make: Callabl
     cache: Cache = current_app.extensions["everruns.cache"]
     if not cache.size:
         return _with_etag(make())
-    version = db.data_version(connection)
+    version = (connection, db.data_version(connection))  # the numbers of two connections cannot be compared
     if version != cache.version:
         cache.contents.clear()
         cache.version = version
