@@ -1,4 +1,4 @@
-"""Write docs/openapi.json (OpenAPI 3.1) and docs/llms.txt. Run by `make describe`.
+"""Write everruns/web/openapi.json (OpenAPI 3.1) and everruns/web/llms.txt. Run by `make describe`.
 
 Query arguments come from the schemas that validate them, most errors from the classes that are raised. Responses are
 described in tools/responses.py. Tests compare both files with the running service.
@@ -14,15 +14,14 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema, fields
 
 import everruns
-from everruns import errors
-from everruns.schemas import ActivityQuerySchema, Day, SessionsQuerySchema, WholeNumber
-from everruns.schemas import AgentId as PublicId
-from everruns.schemas import Bound as Timestamp
-from everruns.values import BASE_HARNESS, id_pattern
+from everruns.api import errors
+from everruns.ids import BASE_HARNESS, id_pattern
+from everruns.schemas.fields import Day, PublicId, Timestamp, WholeNumber
+from everruns.schemas.queries import ActivityQuerySchema, SessionsQuerySchema
 from tools import llms, responses
 
 OPENAPI_VERSION = "3.1.0"
-DOCS = Path(__file__).parent.parent / "docs"
+WEB = Path(everruns.__file__).parent / "web"
 
 Json = dict[str, Any]
 
@@ -70,13 +69,34 @@ ACTIVITY = {
 
 # --- parameters ---
 
+# The description and an example of each query argument.
+ARGUMENTS: dict[str, tuple[str, object]] = {
+    "agent_id": (
+        "Only sessions of this agent; an agent that does not exist gives an empty page. Dashes and letter case do not "
+        "matter.",
+        AGENT_ID,
+    ),
+    "created_after": (
+        "Only sessions created at this time or later. ISO 8601 with a zone; write + as %2B.",
+        "2026-02-01T00:00:00Z",
+    ),
+    "created_before": (
+        "Only sessions created before this time, which must not be before created_after.",
+        "2026-03-01T00:00:00Z",
+    ),
+    "offset": ("How many sessions to skip.", 20),
+    "limit": ("How many sessions to return at most.", 10),
+    "days": ("How many days to return.", 7),
+    "until": ("The last day, in UTC; today unless given.", "2026-02-27"),
+}
+
 
 def _json_schema(_: Any, field: fields.Field[Any], **kwargs: Any) -> Json:
     """Return the JSON Schema of a field type that apispec does not know."""
     if isinstance(field, WholeNumber):
-        return {"type": "integer", "minimum": field.least, "maximum": field.most}
+        return {"type": "integer", "minimum": field.minimum, "maximum": field.maximum}
     if isinstance(field, PublicId):
-        return {"type": "string", "pattern": f"^{id_pattern('agent')}$"}
+        return {"type": "string", "pattern": f"^{id_pattern(field.prefix)}$"}
     if isinstance(field, Timestamp):
         return {"type": "string", "format": "date-time"}
     if isinstance(field, Day):
@@ -92,12 +112,8 @@ def _query_parameters(converter: OpenAPIConverter, schema: type[Schema]) -> list
         rule = converter.field2property(field)
         if rule["default"] is None:
             del rule["default"]  # may be omitted, but not null
-        parameter = {
-            "in": "query",
-            "name": name,
-            "description": rule.pop("description"),
-            "example": rule.pop("example"),
-        }
+        description, example = ARGUMENTS[name]
+        parameter = {"in": "query", "name": name, "description": description, "example": example}
         parameters.append({**parameter, "required": field.required, "schema": rule})
     return parameters
 
@@ -342,7 +358,7 @@ def openapi() -> Json:
 
 
 def documents() -> dict[str, str]:
-    """Return the text of each file by its name in docs/."""
+    """Return the text of each file by its name in everruns/web/."""
     description = openapi()
     return {
         "openapi.json": json.dumps(description, indent=2, ensure_ascii=False) + "\n",
@@ -352,4 +368,4 @@ def documents() -> dict[str, str]:
 
 if __name__ == "__main__":
     for name, text in documents().items():
-        (DOCS / name).write_text(text, "utf-8")
+        (WEB / name).write_text(text, "utf-8")

@@ -4,10 +4,10 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from everruns.errors import REQUEST_ID
-from everruns.schemas import STATUSES
-from everruns.values import STORED_INSTANT as STORED_TIMESTAMP
-from everruns.values import id_pattern
+from everruns.api.errors import REQUEST_ID
+from everruns.ids import id_pattern
+from everruns.schemas.resources import SESSION_STATUSES
+from everruns.timestamps import STORED_TIMESTAMP
 
 
 def _public_id(prefix: str, description: str, **kwargs: Any) -> fields.String:
@@ -50,7 +50,7 @@ class SessionSchema(Schema):
         required=True,
         metadata={"description": "The session's own capabilities, in the given order."},
     )
-    status = _string("The current status.", validate=validate.OneOf(STATUSES))
+    status = _string("The current status.", validate=validate.OneOf(SESSION_STATUSES))
     features = fields.List(
         fields.String(),
         required=True,
