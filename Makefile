@@ -23,7 +23,7 @@ run: .venv/runtime
 	@key=$$($(BIN)/everruns demo --if-empty) || exit 1; \
 	  if [ -n "$$key" ]; then (umask 077; echo "$$key" > "$(KEY_FILE)"); fi
 	@echo
-	@echo "Everruns Sessions on http://127.0.0.1:$(PORT), stopped by Ctrl-C. Try in another terminal:"
+	@echo "Everruns Sessions on http://127.0.0.1:$(PORT); Ctrl-C stops it. In another terminal:"
 	@echo
 	@if [ -s "$(KEY_FILE)" ]; then key=$$(cat "$(KEY_FILE)"); else key=YOUR_API_KEY; fi; \
 	  echo "  curl -H 'Authorization: Bearer $$key' 'http://127.0.0.1:$(PORT)/v1/sessions?limit=2'"; \

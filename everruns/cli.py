@@ -278,4 +278,4 @@ def demo_(database: Database, sessions: int, if_empty: bool) -> None:
         key = organizations.create_key(connection, organization, "demo")
         Import(connection, organization).run(demo.records(sessions))
         click.echo(key)
-    note(f"organization {organization.public_id} has {sessions} example sessions; this is its key, shown only now")
+    note(f"created organization {organization.public_id} with {sessions} example sessions and this API key")
