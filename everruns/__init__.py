@@ -25,6 +25,8 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     database = Database(settings.database, settings.database_timeout, settings.read_only, settings.max_replica_lag)
     app.extensions["everruns"] = database
     app.extensions["everruns.cache"] = cache.Cache(0 if settings.read_only else settings.cached_responses)
+    for warning in config.unknown_settings():
+        app.logger.warning(warning)
     errors.init_app(app)
     app.register_blueprint(api)
     return app

@@ -4,7 +4,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,16 @@ from everruns import __version__, config
 from everruns.ids import is_id
 from everruns.records import Organization
 from everruns.schemas.fields import escape
-from everruns.store import catalog, check, heartbeat, organizations, schema
+from everruns.schemas.resources import SESSION_STATUSES
+from everruns.store import agents, catalog, check, heartbeat, organizations, schema, sessions
 from everruns.store.db import Database, DatabaseUnavailable, ReadOnlyReplica, explain
+from everruns.timestamps import parse_timestamp
 from everruns.transfer import catalog as catalog_file
 from everruns.transfer import demo, exporter, parser
 from everruns.transfer.importer import Import, ImportRefused
+
+MAX_LISTED = 5
+BATCH = 500  # sessions deleted in one transaction
 
 
 class _Group(click.Group):
@@ -32,10 +37,13 @@ class _Group(click.Group):
             raise click.ClickException(str(error)) from None
         except UnicodeEncodeError:
             raise click.ClickException("arguments must be valid UTF-8; nothing was changed") from None
-        except sqlite3.OperationalError as error:
-            raise click.ClickException(f"{explain(error, ctx.obj.path)}; nothing was changed") from None
         except sqlite3.Error as error:
-            raise click.ClickException(f"the database refused: {error}; nothing was changed") from None
+            raise click.ClickException(f"{explain(error, ctx.obj.path)}; nothing was changed") from None
+        except PermissionError as error:
+            advice = "this user has no permission; '- <' passes a file to import, and '>' takes one from export"
+            raise click.ClickException(f"{error.filename}: {advice}") from None
+        except BrokenPipeError:
+            raise
         except OSError as error:
             what = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
             raise click.ClickException(f"{what}; nothing was changed") from None
@@ -49,6 +57,8 @@ def main(ctx: click.Context) -> None:
 
     The database is the file named by EVERRUNS_DATABASE, by default instance/everruns.db.
     """
+    for warning in config.unknown_settings():
+        note(f"warning: {warning}")
     settings = config.load()
     ctx.obj = Database(settings.database, settings.database_timeout, settings.read_only, settings.max_replica_lag)
 
@@ -70,8 +80,21 @@ def find_organization(connection: sqlite3.Connection, public_id: str) -> Organiz
     """Return the organization with this public id; raises `click.ClickException` when there is none."""
     organization = organizations.find_organization(connection, public_id)
     if organization is None:
-        raise click.ClickException(f"there is no organization {public_id}; create one with 'everruns create-org NAME'")
+        existing = [found.public_id for found, _ in organizations.list_organizations(connection)]
+        there_are = ", ".join(existing[:MAX_LISTED]) + (", …" if len(existing) > MAX_LISTED else "")
+        advice = f"there are {there_are}" if existing else "create one with 'everruns create-org NAME'"
+        raise click.ClickException(f"there is no organization {public_id}; {advice}")
     return organization
+
+
+class _OrganizationCommand(click.Command):
+    """A command whose first argument is ORG. `--org ORG`, as import and export once had it, works too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for index, arg in enumerate(args[:-1]):
+            if arg == "--org":
+                args = [args[index + 1], *args[:index], *args[index + 2 :]]
+        return super().parse_args(ctx, args)
 
 
 def _check_org_id(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
@@ -84,6 +107,13 @@ def _check_name(_ctx: click.Context, _param: click.Parameter, value: str) -> str
     if not value.strip():
         raise click.BadParameter("must not be empty")
     return value
+
+
+def _parse_time(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    try:
+        return parse_timestamp(value if len(value) > 10 else f"{value}T00:00:00Z", round_up=True)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; got {escape(value)!r}") from None
 
 
 @main.command("init-db")
@@ -124,7 +154,89 @@ def create_org(database: Database, name: str, public_id: str | None) -> None:
         click.echo(organizations.create_organization(connection, name, public_id).public_id)
 
 
-@main.command("create-key")
+@main.command("list-orgs")
+@click.pass_obj
+def list_orgs(database: Database) -> None:
+    """List the organizations: tab-separated id, name, number of sessions."""
+    with database.read() as connection:
+        for organization, sessions in organizations.list_organizations(connection):
+            click.echo(f"{organization.public_id}\t{' '.join(organization.name.split())}\t{sessions}")
+
+
+@main.command("rename-org", cls=_OrganizationCommand)
+@click.argument("org")
+@click.argument("name", callback=_check_name)
+@click.pass_obj
+def rename_org(database: Database, org: str, name: str) -> None:
+    """Give the organization ORG another name."""
+    with write(database) as connection:
+        organizations.rename_organization(connection, find_organization(connection, org), name)
+    note("renamed")
+
+
+@main.command("delete-org", cls=_OrganizationCommand)
+@click.argument("org")
+@click.option("--yes", is_flag=True, required=True, help="Required: everything of the organization is deleted.")
+@click.pass_obj
+def delete_org(database: Database, org: str, yes: bool) -> None:
+    """Delete the organization ORG with its keys, sessions, agents and harnesses."""
+    with write(database) as connection:
+        organization = find_organization(connection, org)
+        organizations.delete_keys(connection, organization)
+    deleted = _prune(database, lambda connection: sessions.prune(connection, organization, limit=BATCH))
+    with write(database) as connection:
+        organizations.delete_organization(connection, organization)
+    note(f"deleted the organization and {deleted} sessions")
+
+
+@main.command("delete-session", cls=_OrganizationCommand)
+@click.argument("org")
+@click.argument("ids", metavar="ID…", nargs=-1, required=True)
+@click.pass_obj
+def delete_session(database: Database, org: str, ids: tuple[str, ...]) -> None:
+    """Delete sessions of the organization ORG: all of them, or none when one does not exist. Prints how many."""
+    with write(database) as connection:
+        organization = find_organization(connection, org)
+        for public_id in ids:
+            if not sessions.delete_session(connection, organization, public_id):
+                raise click.ClickException(f"there is no session {escape(public_id)} in {org}; nothing was deleted")
+    click.echo(len(ids))
+
+
+@main.command("prune", cls=_OrganizationCommand)
+@click.argument("org")
+@click.option("--before", required=True, callback=_parse_time, help="Only sessions created before this ISO 8601 time.")
+@click.option("--status", type=click.Choice(SESSION_STATUSES), help="Only sessions with this status.")
+@click.option("--agent", metavar="agent_…", help="Only sessions of this agent.")
+@click.option("--dry-run", is_flag=True, help="Delete nothing.")
+@click.pass_obj
+def prune(database: Database, org: str, before: str, status: str | None, agent: str | None, dry_run: bool) -> None:
+    """Delete old sessions of the organization ORG, in short transactions. Prints how many."""
+    with database.read() as connection:
+        organization = find_organization(connection, org)
+        if agent is not None and not agents.exists(connection, organization, agent):
+            raise click.ClickException(f"there is no agent {escape(agent)} in {org}; nothing was deleted")
+        matching = sessions.prune(connection, organization, before, status, agent)
+    if dry_run:
+        click.echo(matching)
+    else:
+        click.echo(
+            _prune(database, lambda connection: sessions.prune(connection, organization, before, status, agent, BATCH))
+        )
+
+
+def _prune(database: Database, prune_batch: Callable[[sqlite3.Connection], int]) -> int:
+    deleted = 0
+    while True:
+        with database.write() as connection:
+            batch = prune_batch(connection)
+        deleted += batch
+        if batch < BATCH:
+            database.checkpoint()
+            return deleted
+
+
+@main.command("create-key", cls=_OrganizationCommand)
 @click.argument("org")
 @click.option("--name", default="", help="What the key is for.")
 @click.option("--expires-in-days", type=click.IntRange(1, 36500), help="Default: never.")
@@ -136,7 +248,7 @@ def create_key(database: Database, org: str, name: str, expires_in_days: int | N
         click.echo(organizations.create_key(connection, organization, name, expires_in_days))
 
 
-@main.command("list-keys")
+@main.command("list-keys", cls=_OrganizationCommand)
 @click.argument("org")
 @click.pass_obj
 def list_keys(database: Database, org: str) -> None:
@@ -148,7 +260,7 @@ def list_keys(database: Database, org: str) -> None:
             click.echo("\t".join(" ".join((cell or "").split()) or "-" for cell in key))
 
 
-@main.command("revoke-key")
+@main.command("revoke-key", cls=_OrganizationCommand)
 @click.argument("org")
 @click.argument("prefix")
 @click.pass_obj
@@ -161,13 +273,16 @@ def revoke_key(database: Database, org: str, prefix: str) -> None:
     note("revoked")
 
 
-@main.command("import")
-@click.option("--org", required=True, help="The id of the organization that gets the records.")
+@main.command("import", cls=_OrganizationCommand)
+@click.argument("org")
 @click.option("--merge", is_flag=True, help="Keep stored values of keys that a record does not have.")
 @click.argument("files", metavar="FILE…", nargs=-1, required=True)
 @click.pass_obj
 def import_(database: Database, org: str, merge: bool, files: tuple[str, ...]) -> None:
-    """Import harnesses, agents and sessions, as the Everruns API serves them; - is standard input. All or nothing."""
+    """Import harnesses, agents and sessions into the organization ORG, as the Everruns API serves them.
+
+    The FILE - is standard input. All records are stored, or none.
+    """
     with database.read() as connection:
         find_organization(connection, org)  # before a pipe is read, which may take long
     with ExitStack() as stack:
@@ -184,11 +299,11 @@ def import_(database: Database, org: str, merge: bool, files: tuple[str, ...]) -
         note(line)
 
 
-@main.command("export")
-@click.option("--org", required=True, help="The id of the organization.")
+@main.command("export", cls=_OrganizationCommand)
+@click.argument("org")
 @click.pass_obj
 def export(database: Database, org: str) -> None:
-    """Print everything of an organization as lines that import takes: harnesses, agents, sessions."""
+    """Print everything of the organization ORG as lines that import takes: harnesses, agents, sessions."""
     with database.read() as connection:
         for line in exporter.export(connection, find_organization(connection, org)):
             click.echo(line)
@@ -265,17 +380,33 @@ def backup(database: Database, file: Path) -> None:
     note(f"{file} was written")
 
 
+@main.command("restore")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_obj
+def restore(database: Database, file: Path) -> None:
+    """Replace the database by the backup FILE, after checking it. The service may run, and serves it at once."""
+    database.refuse_on_replica()
+    with Database(file.absolute(), database.timeout).read() as connection:
+        if errors := list(check.errors(connection)):
+            raise click.ClickException(f"{file} has errors; nothing was restored:\n" + "\n".join(errors[:MAX_LISTED]))
+    damaged = schema.restore(file.absolute(), database.path, database.timeout)
+    database.checkpoint()
+    if damaged:
+        note(f"the damaged database was moved to {damaged}")
+    note(f"{database.path} was restored from {file}")
+
+
 @main.command("demo")
-@click.option("--sessions", default=1000, show_default=True, type=click.IntRange(0), help="How many sessions.")
+@click.option("--sessions", "count", default=1000, show_default=True, type=click.IntRange(0), help="How many sessions.")
 @click.option("--if-empty", is_flag=True, help="Do nothing when there is an organization already.")
 @click.pass_obj
-def demo_(database: Database, sessions: int, if_empty: bool) -> None:
+def demo_(database: Database, count: int, if_empty: bool) -> None:
     """Create an example organization with realistic agents and sessions, and print a key of it."""
     with write(database) as connection:
-        if if_empty and organizations.any_organization(connection):
+        if if_empty and any(organizations.list_organizations(connection)):
             return
         organization = organizations.create_organization(connection, "Example")
         key = organizations.create_key(connection, organization, "demo")
-        Import(connection, organization).run(demo.records(sessions))
+        Import(connection, organization).run(demo.records(count))
         click.echo(key)
-    note(f"created organization {organization.public_id} with {sessions} example sessions and this API key")
+    note(f"created organization {organization.public_id} with {count} example sessions and this API key")

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,6 +68,21 @@ SETTINGS = {
     ),
     "CACHED_RESPONSES": Setting("16", _whole_number(10_000), "recent responses that each thread keeps; 0: none"),
 }
+
+
+# Read by deploy/gunicorn.conf.py, and by the official SDK.
+OTHER_SETTINGS = ("BIND", "WORKERS", "STATSD", "API_URL", "API_KEY")
+
+
+def unknown_settings(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return a warning for each `EVERRUNS_*` variable that is not a setting, perhaps a misspelt one."""
+    known = [f"EVERRUNS_{name}" for name in (*SETTINGS, *OTHER_SETTINGS)]
+    warnings = []
+    for name in sorted(environ):
+        if name.startswith("EVERRUNS_") and name not in known:
+            similar = get_close_matches(name, known, 1)
+            warnings.append(f"{name} is not a setting" + (f"; did you mean {similar[0]}?" if similar else ""))
+    return warnings
 
 
 def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ) -> Config:

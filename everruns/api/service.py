@@ -36,7 +36,7 @@ def health() -> dict[str, object]:
     """Whether the database can be read; on a replica also the age of its data, null when unknown."""
     body: dict[str, object] = {"status": "ok", "version": everruns.__version__}
     with database().read() as connection:
-        organizations.any_organization(connection)
+        organizations.find_organization(connection, "")
         if database().replica:
             body["replica_lag_seconds"] = heartbeat.lag_seconds(connection)
     return body

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from everruns.records import Organization
 from everruns.store import harnesses
-from everruns.store.tables import Table, rendering_values
+from everruns.store.tables import Table, find_id, rendering_values
 
 SELECT_AGENTS = """
 SELECT json_object(
@@ -42,3 +42,8 @@ def export(connection: sqlite3.Connection, organization: Organization) -> Iterat
     """Yield each agent of the organization as JSON, in the order of storing."""
     rows = connection.execute(SELECT_AGENTS + IN_ORDER_OF_STORING, rendering_values(organization))
     return (row for (row,) in rows)
+
+
+def exists(connection: sqlite3.Connection, organization: Organization, public_id: str) -> bool:
+    """Return whether the organization has an agent with this public id."""
+    return find_id(connection, TABLE, organization.id, public_id) is not None

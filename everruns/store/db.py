@@ -204,7 +204,10 @@ def explain(error: sqlite3.Error, path: Path) -> str:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < SHARED_MEMORY_BYTES:
         code = sqlite3.SQLITE_FULL
+    damaged = f"{path} is damaged; see 'everruns check', and restore a backup with 'everruns restore FILE'"
     advice = {
+        sqlite3.SQLITE_NOTADB: damaged,
+        sqlite3.SQLITE_CORRUPT: damaged,
         sqlite3.SQLITE_BUSY: "the database is locked by another program; retry, or raise EVERRUNS_DATABASE_TIMEOUT",
         sqlite3.SQLITE_FULL: "the disk is full; free some space and retry",
         sqlite3.SQLITE_READONLY: f"this user must be allowed to write {path} and its directory, where SQLite keeps the "

@@ -42,10 +42,44 @@ def find_organization(connection: sqlite3.Connection, public_id: str) -> Organiz
     return Organization(*row) if row else None
 
 
-def any_organization(connection: sqlite3.Connection) -> bool:
-    """Return whether there is an organization at all."""
-    (exists,) = connection.execute("SELECT EXISTS (SELECT 1 FROM organizations)").fetchone()
-    return bool(exists)
+def list_organizations(connection: sqlite3.Connection) -> Iterator[tuple[Organization, int]]:
+    """Yield each organization, oldest first, and how many sessions it has."""
+    rows = connection.execute(
+        """
+        SELECT id, public_id, name, coalesce(SUM(sessions), 0)
+        FROM organizations
+        LEFT JOIN session_counts
+          ON session_counts.organization_id = organizations.id
+          AND agent_id = 0
+          AND precision = 0
+        GROUP BY id
+        ORDER BY id
+        """
+    )
+    return ((Organization(*row[:3]), row[3]) for row in rows)
+
+
+def rename_organization(connection: sqlite3.Connection, organization: Organization, name: str) -> None:
+    """Give the organization another name."""
+    connection.execute(
+        """
+        UPDATE organizations
+        SET name = :name
+        WHERE id = :id
+        """,
+        {"name": name, "id": organization.id},
+    )
+
+
+def delete_keys(connection: sqlite3.Connection, organization: Organization) -> None:
+    """Delete all keys of the organization, so that nobody can use it any more."""
+    connection.execute("DELETE FROM api_keys WHERE organization_id = :id", {"id": organization.id})
+
+
+def delete_organization(connection: sqlite3.Connection, organization: Organization) -> None:
+    """Delete the organization with everything that it has."""
+    connection.execute("DELETE FROM organizations WHERE id = :id", {"id": organization.id})
+    connection.execute("DELETE FROM session_counts WHERE organization_id = :id", {"id": organization.id})
 
 
 def create_key(

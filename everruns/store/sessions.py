@@ -87,6 +87,27 @@ WHERE sessions.organization_id = :organization_id
 ORDER BY sessions.id
 """
 
+# The inner SELECT limits how many are deleted at once, so that nobody waits long for the lock.
+PRUNE = """
+DELETE FROM sessions
+WHERE id IN (
+  SELECT id
+  FROM sessions
+  WHERE organization_id = :organization_id
+    {conditions}
+    AND created_at < :created_before
+  LIMIT :limit
+)
+"""
+
+COUNT_PRUNABLE = """
+SELECT COUNT(*)
+FROM sessions
+WHERE organization_id = :organization_id
+  {conditions}
+  AND created_at < :created_before
+"""
+
 TABLE = Table(
     "sessions",
     {
@@ -141,6 +162,34 @@ def count_by_day(
     filters = _filters(connection, organization, query.agent_id)
     until = query.until or datetime.now(UTC).date()
     return counts.count_by_day(connection, filters, until - timedelta(days=query.days - 1), query.days)
+
+
+def delete_session(connection: sqlite3.Connection, organization: Organization, public_id: str) -> bool:
+    """Delete a session; return False when the organization has none with this id."""
+    row_id = find_id(connection, TABLE, organization.id, public_id)
+    connection.execute("DELETE FROM sessions WHERE id = :id", {"id": row_id})
+    return row_id is not None
+
+
+def prune(
+    connection: sqlite3.Connection,
+    organization: Organization,
+    created_before: str = counts.END,
+    status: str | None = None,
+    agent_id: str | None = None,
+    limit: int | None = None,
+) -> int:
+    """Delete sessions that were created before a time, at most `limit`, and return how many.
+
+    A `limit` of None deletes nothing and returns how many there are.
+    """
+    filters = _filters(connection, organization, agent_id)
+    conditions = filters.conditions + (" AND status = :status" if status else "")
+    values = {**filters._asdict(), "created_before": created_before, "status": status, "limit": limit}
+    if limit is None:
+        (sessions,) = connection.execute(COUNT_PRUNABLE.format(conditions=conditions), values).fetchone()
+        return int(sessions)
+    return connection.execute(PRUNE.format(conditions=conditions), values).rowcount
 
 
 def export(connection: sqlite3.Connection, organization: Organization) -> Iterator[str]:
