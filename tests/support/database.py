@@ -37,10 +37,10 @@ def import_records(
         return Import(connection, organization, merge).run(groups)
 
 
-def execute(path: Path, sql: str, *values: object) -> list[Any]:
+def execute(path: Path, sql: str, *values: object, foreign_keys: bool = True) -> list[Any]:
     """Run SQL on the file and commit it, as any other program could; return the rows."""
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA foreign_keys = {foreign_keys}")
         return connection.execute(sql, values).fetchall()
 
 
