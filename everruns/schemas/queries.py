@@ -27,7 +27,7 @@ class _QuerySchema(Schema):
 class SessionsQuerySchema(_QuerySchema):
     """The arguments of `GET /v1/sessions`."""
 
-    agent_id = PublicId("agent", load_default=None)
+    agent_id = PublicId("agent", load_default=None, allow_none=False)
     created_after = Timestamp(round_up=True, load_default=None)
     created_before = Timestamp(round_up=True, load_default=None)
     offset = WholeNumber(0, MAX_OFFSET, load_default=0)
@@ -43,7 +43,7 @@ class SessionsQuerySchema(_QuerySchema):
 class ActivityQuerySchema(_QuerySchema):
     """The arguments of `GET /v1/sessions/activity`."""
 
-    agent_id = PublicId("agent", load_default=None)
+    agent_id = PublicId("agent", load_default=None, allow_none=False)
     days = WholeNumber(1, 366, load_default=28)
     until = Day(load_default=None)
 
