@@ -240,22 +240,23 @@ def _prune(database: Database, prune_batch: Callable[[sqlite3.Connection], int])
 @click.argument("org")
 @click.option("--name", default="", help="What the key is for.")
 @click.option("--expires-in-days", type=click.IntRange(1, 36500), help="Default: never.")
+@click.option("--read-only", is_flag=True, help="For dashboards: the key cannot change anything.")
 @click.pass_obj
-def create_key(database: Database, org: str, name: str, expires_in_days: int | None) -> None:
+def create_key(database: Database, org: str, name: str, expires_in_days: int | None, read_only: bool) -> None:
     """Create an API key of the organization ORG and print it: the only time it is shown."""
     with write(database) as connection:
         organization = find_organization(connection, org)
-        click.echo(organizations.create_key(connection, organization, name, expires_in_days))
+        click.echo(organizations.create_key(connection, organization, name, expires_in_days, read_only))
 
 
 @main.command("list-keys", cls=_OrganizationCommand)
 @click.argument("org")
 @click.pass_obj
 def list_keys(database: Database, org: str) -> None:
-    """List the keys of the organization ORG: tab-separated prefix, name, created, expires, revoked."""
+    """List the keys of the organization ORG: tab-separated prefix, name, created, expires, revoked, access."""
     with database.read() as connection:
         organization = find_organization(connection, org)
-        note("PREFIX\tNAME\tCREATED\tEXPIRES\tREVOKED")
+        note("PREFIX\tNAME\tCREATED\tEXPIRES\tREVOKED\tACCESS")
         for key in organizations.list_keys(connection, organization):
             click.echo("\t".join(" ".join((cell or "").split()) or "-" for cell in key))
 

@@ -25,16 +25,17 @@ class ApiKey(NamedTuple):
     created_at: str
     expires_at: str | None
     revoked_at: str | None
+    access: str | None  # "read-only", or None
 
 
 class SessionsQuery(NamedTuple):
     """The query arguments of `GET /v1/sessions`; timestamps are in the stored form."""
 
-    agent_id: str | None
-    created_after: str | None
-    created_before: str | None
-    offset: int
-    limit: int
+    agent_id: str | None = None
+    created_after: str | None = None
+    created_before: str | None = None
+    offset: int = 0
+    limit: int = 20
 
 
 class ActivityQuery(NamedTuple):
@@ -45,9 +46,18 @@ class ActivityQuery(NamedTuple):
     until: date | None
 
 
+class ListQuery(NamedTuple):
+    """The query arguments of the lists of agents, harnesses and capabilities."""
+
+    search: str | None
+    offset: int
+    limit: int
+    include_archived: bool = False
+
+
 class Page(NamedTuple):
-    """A page of results: one JSON object per row, the number of all matches, and `created_at` of the newest match."""
+    """A page of results: JSON objects, the number of all matches, and of sessions `created_at` of the newest."""
 
     rows: list[str]
     total: int
-    newest: str | None
+    newest: str | None = None

@@ -1,13 +1,32 @@
-"""The blueprint: which function serves which path."""
+"""The blueprint: which function serves which path and method."""
 
 from flask import Blueprint
 
-from everruns.api import service, sessions
+from everruns.api import agents, capabilities, resources, service, sessions
+from everruns.transfer.kinds import AGENT, HARNESS, SESSION
 
 api = Blueprint("api", __name__, static_folder="../web", static_url_path="/web")
 
 api.add_url_rule("/v1/sessions", view_func=sessions.list_sessions)
 api.add_url_rule("/v1/sessions/activity", view_func=sessions.list_activity)
+api.add_url_rule("/v1/sessions/stats", view_func=sessions.stats)
+api.add_url_rule("/v1/sessions/<public_id>", "delete_session", sessions.delete, methods=["DELETE"])
+
+for kind in (AGENT, HARNESS):
+    path, one, chosen = f"/v1/{kind.plural}", f"/v1/{kind.plural}/<public_id>", {"kind": kind}
+    api.add_url_rule(path, f"list_{kind.plural}", agents.list_by_name, defaults=chosen)
+    api.add_url_rule(one, f"archive_{kind.name}", agents.archive, methods=["DELETE"], defaults=chosen)
+
+for kind in (SESSION, AGENT, HARNESS):
+    path, one, chosen = f"/v1/{kind.plural}", f"/v1/{kind.plural}/<public_id>", {"kind": kind}
+    api.add_url_rule(path, f"create_{kind.name}", resources.create, methods=["POST"], defaults=chosen)
+    api.add_url_rule(one, f"get_{kind.name}", resources.get, defaults=chosen)
+    api.add_url_rule(one, f"replace_{kind.name}", resources.replace, methods=["PUT"], defaults=chosen)
+    api.add_url_rule(one, f"change_{kind.name}", resources.change, methods=["PATCH"], defaults=chosen)
+
+api.add_url_rule("/v1/capabilities", view_func=capabilities.list_capabilities)
+api.add_url_rule("/v1/capabilities/<capability_id>", "get_capability", capabilities.get)
+api.add_url_rule("/v1/organization", view_func=service.organization)
 
 api.add_url_rule("/", view_func=service.web_page)
 api.add_url_rule("/health", view_func=service.health)

@@ -5,7 +5,7 @@ import sqlite3
 
 from flask import request
 
-from everruns.api.errors import OrganizationMismatch, Unauthorized
+from everruns.api.errors import OrganizationMismatch, ReadOnlyKey, Unauthorized
 from everruns.ids import canonical_id
 from everruns.records import Organization
 from everruns.store import organizations
@@ -17,18 +17,21 @@ _CREDENTIALS = re.compile(r"(?:(?i:bearer|apikey) +)?(evr_[A-Za-z0-9_-]{43})")
 def authenticate(connection: sqlite3.Connection) -> Organization:
     """Return the organization of the request's key, and note it for the log.
 
-    Raises `Unauthorized` for a key that is missing, unknown, expired or revoked, and `OrganizationMismatch` when
-    `X-Org-Id` is another organization.
+    Raises `Unauthorized` for a key that is missing, unknown, expired or revoked, `OrganizationMismatch` when
+    `X-Org-Id` is another organization, and `ReadOnlyKey` for a write with a read-only key.
     """
     credentials = _CREDENTIALS.fullmatch(request.headers.get("Authorization", ""))
     if credentials is None:
         raise Unauthorized
     request.environ["everruns.key_prefix"] = credentials[1][: organizations.PREFIX_LENGTH]
-    organization = organizations.find_by_key(connection, credentials[1])
-    if organization is None:
+    found = organizations.find_by_key(connection, credentials[1])
+    if found is None:
         raise Unauthorized
+    organization, is_read_only = found
     request.environ["everruns.organization"] = organization.public_id
     claimed = request.headers.get("X-Org-Id")
     if claimed is not None and canonical_id(claimed) != canonical_id(organization.public_id):
         raise OrganizationMismatch
+    if is_read_only and request.method not in ("GET", "HEAD"):
+        raise ReadOnlyKey
     return organization

@@ -11,9 +11,11 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from everruns.api.database import database
-from everruns.store.db import DatabaseUnavailable, ReplicaStale, explain
+from everruns.schemas.fields import flatten
+from everruns.store import db
 
 RETRY_AFTER_SECONDS = 5
+OFFER = "this service has sessions, agents, harnesses and capabilities; see /api-doc/openapi.json"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 _PROGRAMMING_ERRORS = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE, sqlite3.SQLITE_MISMATCH}
@@ -47,11 +49,14 @@ class ApiError(Exception):
 
 
 class InvalidRequest(ApiError):
-    """400: `fields` maps each invalid argument to its errors."""
+    """400: `fields` maps each invalid argument or key of the body to its errors."""
 
-    def __init__(self, fields: Mapping[str, list[str]]) -> None:
-        message = "; ".join(f"{name} {error}" for name, errors in fields.items() for error in errors)
-        super().__init__(400, "invalid_request", message, fields)
+    def __init__(self, errors: ValidationError) -> None:
+        fields: dict[str, list[str]] = {}
+        for path, message in flatten(errors.messages_dict):
+            fields.setdefault(path, []).append(message)
+        text = "; ".join(f"{path} {message}" for path, messages in fields.items() for message in messages)
+        super().__init__(400, "invalid_request", text, fields)
 
 
 class Unauthorized(ApiError):
@@ -70,11 +75,25 @@ class OrganizationMismatch(ApiError):
         super().__init__(403, "organization_mismatch", message)
 
 
-class NotFound(ApiError):
-    """404: nothing is at this path."""
+class ReadOnlyKey(ApiError):
+    """403: a write with a read-only key."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(404, "not_found", f"there is nothing at {path}; sessions are at /v1/sessions")
+    def __init__(self) -> None:
+        super().__init__(403, "read_only_key", "this API key is read-only; use another key to change anything")
+
+
+class NotFound(ApiError):
+    """404: nothing is at this path, or the organization has no such record."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(404, "not_found", message)
+
+
+class Conflict(ApiError):
+    """409: a session with this id exists."""
+
+    def __init__(self, public_id: str) -> None:
+        super().__init__(409, "conflict", f"{public_id} exists; use PUT to replace it or PATCH to change it")
 
 
 class MethodNotAllowed(ApiError):
@@ -100,13 +119,22 @@ class Unavailable(ApiError):
         super().__init__(503, "database_unavailable", message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
+class ReadOnlyReplica(ApiError):
+    """503: a write sent to a replica."""
+
+    def __init__(self) -> None:
+        message = "this is a read replica; send writes to the primary"
+        super().__init__(503, "read_only_replica", message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
 def init_app(app: Flask) -> None:
     """Answer every error of `app` in the envelope, and add `X-Request-Id` to every response."""
     app.after_request(_add_common_headers)
     app.register_error_handler(ApiError, _respond)
-    app.register_error_handler(ValidationError, lambda error: _respond(InvalidRequest(error.messages_dict)))
+    app.register_error_handler(ValidationError, lambda error: _respond(InvalidRequest(error)))
     app.register_error_handler(HTTPException, _respond_http)
-    app.register_error_handler(DatabaseUnavailable, _respond_unavailable)
+    app.register_error_handler(db.ReadOnlyReplica, lambda _: _respond(ReadOnlyReplica()))
+    app.register_error_handler(db.DatabaseUnavailable, _respond_unavailable)
     app.register_error_handler(sqlite3.Error, _respond_sqlite)
     app.register_error_handler(Exception, _respond_internal)
 
@@ -137,23 +165,25 @@ def _respond_http(error: HTTPException) -> Response:
     if status >= 500:
         return _respond_internal(error)
     if status == 404:
-        return _respond(NotFound(request.path))
+        return _respond(NotFound(f"there is nothing at {request.path}; {OFFER}"))
+    if status == 413:
+        return _respond(ApiError(413, "request_entity_too_large", "the body must have at most 1 MiB"))
     if status == 405:
         return _respond(MethodNotAllowed(request.method, getattr(error, "valid_methods", None) or ()))
     code = "invalid_request" if status == 400 else error.name.lower().replace(" ", "_")
     return _respond(ApiError(status, code, error.description or error.name))
 
 
-def _respond_unavailable(error: DatabaseUnavailable) -> Response:
+def _respond_unavailable(error: db.DatabaseUnavailable) -> Response:
     _log_unavailable(str(error))
-    return _respond(Unavailable(str(error)) if isinstance(error, ReplicaStale) else Unavailable())
+    return _respond(Unavailable(str(error)) if isinstance(error, db.ReplicaStale) else Unavailable())
 
 
 def _respond_sqlite(error: sqlite3.Error) -> Response:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
     if code in _PROGRAMMING_ERRORS:
         return _respond_internal(error)
-    _log_unavailable(explain(error, database().path))
+    _log_unavailable(db.explain(error, database().path))
     return _respond(Unavailable())
 
 

@@ -1,7 +1,15 @@
-"""The `Link` header (RFC 8288): the first, previous, next and last page."""
+"""Pages of results, and the `Link` header (RFC 8288): the first, previous, next and last page."""
 
-from everruns.records import SessionsQuery
+from everruns.api.cache import Content
+from everruns.records import ListQuery, Page, SessionsQuery
 from everruns.timestamps import next_microsecond
+
+
+def page_content(page: Page, query: SessionsQuery | ListQuery) -> Content:
+    """Return the response to a list, without `Link`."""
+    rows = ",".join(page.rows)
+    body = f'{{"data":[{rows}],"total":{page.total},"offset":{query.offset},"limit":{query.limit}}}\n'
+    return Content(body.encode(), {})
 
 
 def link(query: SessionsQuery, total: int, newest: str | None) -> str:

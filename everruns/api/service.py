@@ -1,11 +1,15 @@
-"""HTTP routes of the service itself: web page, health, descriptions of the API."""
+"""HTTP routes of the service itself: organization, web page, health, descriptions of the API."""
 
 from pathlib import Path
 
-from flask import Response, request, send_from_directory
+from flask import Response, json, request, send_from_directory
 
 import everruns
+from everruns.api import cache
+from everruns.api.auth import authenticate
+from everruns.api.cache import Content
 from everruns.api.database import database
+from everruns.schemas import queries
 from everruns.store import heartbeat, organizations
 
 WEB = Path(everruns.__file__).parent / "web"
@@ -40,6 +44,15 @@ def health() -> dict[str, object]:
         if database().replica:
             body["replica_lag_seconds"] = heartbeat.lag_seconds(connection)
     return body
+
+
+def organization() -> Response:
+    """The organization of the API key."""
+    with database().read() as connection:
+        found = authenticate(connection)
+        queries.no_query(request.query_string)
+        body = json.dumps({"id": found.public_id, "name": found.name}, ensure_ascii=False, separators=(",", ":"))
+        return cache.respond(connection, found, None, lambda: Content(body.encode() + b"\n", {}))
 
 
 def openapi() -> Response:

@@ -1,4 +1,4 @@
-"""HTTP routes of sessions."""
+"""HTTP routes of sessions, besides those of `resources.py`: the list, numbers of sessions, and deleting."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +8,8 @@ from everruns.api import cache
 from everruns.api.auth import authenticate
 from everruns.api.cache import Content
 from everruns.api.database import database
-from everruns.api.pagination import link
+from everruns.api.pagination import link, page_content
+from everruns.api.resources import authenticate_write, not_found
 from everruns.schemas import queries
 from everruns.store import sessions
 
@@ -21,9 +22,7 @@ def list_sessions() -> Response:
 
         def make() -> Content:
             page = sessions.list_sessions(connection, organization, query)
-            rows = ",".join(page.rows)
-            body = f'{{"data":[{rows}],"total":{page.total},"offset":{query.offset},"limit":{query.limit}}}\n'
-            return Content(body.encode(), {"Link": link(query, page.total, page.newest)})
+            return page_content(page, query)._replace(headers={"Link": link(query, page.total, page.newest)})
 
         return cache.respond(connection, organization, query, make)
 
@@ -46,3 +45,25 @@ def list_activity() -> Response:
             return Content(json.dumps(activity, separators=(",", ":")).encode() + b"\n", {})
 
         return cache.respond(connection, organization, query, make)
+
+
+def stats() -> Response:
+    """The numbers of sessions by status."""
+    with database().read() as connection:
+        organization = authenticate(connection)
+        query = queries.stats_query(request.query_string)
+
+        def make() -> Content:
+            counts = sessions.count_by_status(connection, organization, query)
+            return Content(json.dumps(counts, separators=(",", ":")).encode() + b"\n", {})
+
+        return cache.respond(connection, organization, query, make)
+
+
+def delete(public_id: str) -> Response:
+    """Delete a session."""
+    organization = authenticate_write()
+    with database().write() as connection:
+        if not sessions.delete_session(connection, organization, public_id):
+            raise not_found("session", public_id)
+    return Response(status=204)

@@ -50,15 +50,15 @@ def is_empty(value: object) -> bool:
     return value is None or value is False or value in ([], {})
 
 
-def flatten(messages: Any, path: str = "") -> Iterator[str]:
-    """Yield Marshmallow's nested error messages as lines: `capabilities[2].ref is missing`."""
+def flatten(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield Marshmallow's nested error messages with their paths: `("capabilities[2].ref", "is missing")`."""
     if isinstance(messages, dict):
         for key, inner in messages.items():
             step = f"[{key}]" if isinstance(key, int) else f".{key}" if path else key
             yield from flatten(inner, path + step)
     else:
         for message in messages:
-            yield f"{path} {message}"
+            yield path, message
 
 
 class Text(fields.Field[str]):
@@ -141,6 +141,15 @@ class WholeNumber(fields.Field[int]):
         if not self.minimum <= number <= self.maximum:
             raise ValidationError(f"must be from {self.minimum} to {self.maximum}; got {shown(value)}")
         return number
+
+
+class Flag(fields.Field[bool]):
+    """`true` or `false`, as in a query."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: _Data, **kwargs: Any) -> bool:
+        if value not in ("true", "false"):
+            raise ValidationError(f"must be true or false; got {shown(value)}")
+        return bool(value == "true")
 
 
 class Day(fields.Field[date]):

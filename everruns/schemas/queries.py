@@ -7,11 +7,13 @@ from urllib.parse import parse_qs
 
 from marshmallow import RAISE, Schema, ValidationError, validates_schema
 
-from everruns.records import ActivityQuery, SessionsQuery
-from everruns.schemas.fields import Day, PublicId, Timestamp, WholeNumber
+from everruns.records import ActivityQuery, ListQuery, SessionsQuery
+from everruns.schemas.fields import Day, Flag, PublicId, Text, Timestamp, WholeNumber
 
 MAX_OFFSET = 2147483647
 MAX_LIMIT = 100
+MAX_LISTED = 1000  # agents, harnesses and capabilities
+MAX_SEARCH = 200
 
 
 class _QuerySchema(Schema):
@@ -20,24 +22,29 @@ class _QuerySchema(Schema):
 
     def __init__(self) -> None:
         super().__init__()
-        *names, last = self.fields
-        self.error_messages["unknown"] = f"is not an argument; use {', '.join(names)} or {last}"
+        names = ", ".join(self.fields) or "no arguments"
+        self.error_messages["unknown"] = f"is not an argument; this path takes {names}"
 
 
-class SessionsQuerySchema(_QuerySchema):
-    """The arguments of `GET /v1/sessions`."""
+class StatsQuerySchema(_QuerySchema):
+    """The arguments of `GET /v1/sessions/stats`."""
 
     agent_id = PublicId("agent", load_default=None, allow_none=False)
     created_after = Timestamp(round_up=True, load_default=None)
     created_before = Timestamp(round_up=True, load_default=None)
-    offset = WholeNumber(0, MAX_OFFSET, load_default=0)
-    limit = WholeNumber(1, MAX_LIMIT, load_default=20)
 
     @validates_schema
     def _check_order(self, data: Mapping[str, Any], **kwargs: Any) -> None:
         after, before = data["created_after"], data["created_before"]
         if after and before and before < after:
             raise ValidationError({"created_before": [f"must not be before created_after, {after}; got '{before}'"]})
+
+
+class SessionsQuerySchema(StatsQuerySchema):
+    """The arguments of `GET /v1/sessions`."""
+
+    offset = WholeNumber(0, MAX_OFFSET, load_default=0)
+    limit = WholeNumber(1, MAX_LIMIT, load_default=20)
 
 
 class ActivityQuerySchema(_QuerySchema):
@@ -48,13 +55,31 @@ class ActivityQuerySchema(_QuerySchema):
     until = Day(load_default=None)
 
 
+class CapabilitiesQuerySchema(_QuerySchema):
+    """The arguments of `GET /v1/capabilities`."""
+
+    search = Text(1, MAX_SEARCH, load_default=None)
+    offset = WholeNumber(0, MAX_OFFSET, load_default=0)
+    limit = WholeNumber(1, MAX_LISTED, load_default=MAX_LISTED)
+
+
+class AgentsQuerySchema(CapabilitiesQuerySchema):
+    """The arguments of `GET /v1/agents` and `GET /v1/harnesses`."""
+
+    include_archived = Flag(load_default=False)
+
+
 _sessions_query = SessionsQuerySchema()
+_stats_query = StatsQuerySchema()
 _activity_query = ActivityQuerySchema()
+_agents_query = AgentsQuerySchema()
+_capabilities_query = CapabilitiesQuerySchema()
+_no_query = _QuerySchema()
 
 
 @lru_cache(maxsize=256)
 def sessions_query(query_string: bytes) -> SessionsQuery:
-    """Validate the query string of `GET /v1/sessions`; raises `ValidationError` with all errors.
+    """Validate the query string of `GET /v1/sessions`; raises `ValidationError` with all errors, as do the others.
 
     >>> sessions_query(b"limit=5").limit
     5
@@ -62,13 +87,29 @@ def sessions_query(query_string: bytes) -> SessionsQuery:
     return SessionsQuery(**_load(_sessions_query, query_string))
 
 
-def activity_query(query_string: bytes) -> ActivityQuery:
-    """Validate the query string of `GET /v1/sessions/activity`; raises `ValidationError` with all errors.
+def stats_query(query_string: bytes) -> SessionsQuery:
+    """Validate the query string of `GET /v1/sessions/stats`."""
+    return SessionsQuery(**_load(_stats_query, query_string))
 
-    >>> activity_query(b"until=2026-02-27").until
-    datetime.date(2026, 2, 27)
-    """
+
+def activity_query(query_string: bytes) -> ActivityQuery:
+    """Validate the query string of `GET /v1/sessions/activity`."""
     return ActivityQuery(**_load(_activity_query, query_string))
+
+
+def agents_query(query_string: bytes) -> ListQuery:
+    """Validate the query string of `GET /v1/agents` and `GET /v1/harnesses`."""
+    return ListQuery(**_load(_agents_query, query_string))
+
+
+def capabilities_query(query_string: bytes) -> ListQuery:
+    """Validate the query string of `GET /v1/capabilities`."""
+    return ListQuery(**_load(_capabilities_query, query_string))
+
+
+def no_query(query_string: bytes) -> None:
+    """Validate the query string of a path that takes no arguments."""
+    _load(_no_query, query_string)
 
 
 def _load(schema: Schema, query_string: bytes) -> dict[str, Any]:

@@ -3,12 +3,10 @@
 Loading returns only the keys that were given, under the names of the columns.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, post_load, validates_schema
+from marshmallow import EXCLUDE, Schema, post_load
 
-from everruns.ids import BASE_HARNESS, canonical_id
 from everruns.records import Record
 from everruns.schemas.fields import Array, CapabilityReference, Choice, PublicId, Text, Timestamp
 
@@ -44,22 +42,16 @@ class SessionSchema(_ResourceSchema):
 
 
 class HarnessSchema(_ResourceSchema):
-    """A harness. In an import, the id serves as the name where there is none."""
+    """A harness."""
 
     public_id = PublicId("harness", required=True, data_key="id")
-    name = Text(1, 200)
+    name = Text(1, 200, required=True)
     display_name = Text(allow_none=True)
     description = Text(allow_none=True)
     system_prompt = Text(allow_none=True)
     default_model_id = Text(allow_none=True)
     status = Choice(*AGENT_STATUSES)
     archived_at = Timestamp(allow_none=True)
-
-    @validates_schema
-    def _keep_base_harness(self, data: Mapping[str, Any], **kwargs: Any) -> None:
-        if canonical_id(data["public_id"]) == BASE_HARNESS and data.get("capabilities"):
-            rule = "must be empty for the base harness, which is built in; use another id for your own harness"
-            raise ValidationError({"capabilities": [rule]})
 
 
 class AgentSchema(HarnessSchema):

@@ -1,11 +1,10 @@
 """Agents: their rendering as JSON, and the table."""
 
 import sqlite3
-from collections.abc import Iterator
 
 from everruns.records import Organization
 from everruns.store import harnesses
-from everruns.store.tables import Table, find_id, rendering_values
+from everruns.store.tables import Table, find_id
 
 SELECT_AGENTS = """
 SELECT json_object(
@@ -30,18 +29,7 @@ LEFT JOIN harnesses
   AND harnesses.organization_id = agents.organization_id
 """
 
-IN_ORDER_OF_STORING = """
-WHERE agents.organization_id = :organization_id
-ORDER BY agents.id
-"""
-
-TABLE = Table("agents", {"harness_id": None, **harnesses.TABLE.defaults})
-
-
-def export(connection: sqlite3.Connection, organization: Organization) -> Iterator[str]:
-    """Yield each agent of the organization as JSON, in the order of storing."""
-    rows = connection.execute(SELECT_AGENTS + IN_ORDER_OF_STORING, rendering_values(organization))
-    return (row for (row,) in rows)
+TABLE = Table("agents", SELECT_AGENTS, {"harness_id": None, **harnesses.TABLE.defaults})
 
 
 def exists(connection: sqlite3.Connection, organization: Organization, public_id: str) -> bool:

@@ -4,9 +4,38 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from everruns.records import Record
+from everruns.records import ListQuery, Page, Record
 
 BUILT_IN = Path(__file__).with_name("catalog.json")
+
+SELECT_CAPABILITIES = """
+SELECT json_object(
+  'id', id,
+  'name', name,
+  'description', description,
+  'category', category,
+  'status', status,
+  'dependencies', (
+    SELECT json_group_array(dependency_id)
+    FROM capability_dependencies
+    WHERE capability_id = capabilities.id
+  ),
+  'features', (
+    SELECT json_group_array(feature)
+    FROM capability_features
+    WHERE capability_id = capabilities.id
+  )
+)
+FROM capabilities
+"""
+
+BY_ID = """
+WHERE :search IS NULL
+   OR instr(casefold(id), :search)
+   OR instr(casefold(name), :search)
+   OR instr(casefold(description), :search)
+ORDER BY id
+"""
 
 WRONG_FEATURES = """
 SELECT 'must have', capability_id, feature
@@ -52,6 +81,19 @@ def replace(connection: sqlite3.Connection, capabilities: list[Record]) -> None:
         _pairs(capabilities, "features"),
     )
     provide_features(connection)
+
+
+def list_capabilities(connection: sqlite3.Connection, query: ListQuery) -> Page:
+    """Return the page of capabilities that `query` asks for, by id. There are few: all are read."""
+    values = {"search": query.search and query.search.casefold()}
+    rows = [row for (row,) in connection.execute(SELECT_CAPABILITIES + BY_ID, values)]
+    return Page(rows[query.offset : query.offset + query.limit], len(rows))
+
+
+def render(connection: sqlite3.Connection, capability_id: str) -> str | None:
+    """Return the capability as JSON, or None."""
+    row = connection.execute(f"{SELECT_CAPABILITIES} WHERE id = :id", {"id": capability_id}).fetchone()
+    return row[0] if row else None
 
 
 def provide_features(connection: sqlite3.Connection) -> None:

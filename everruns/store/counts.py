@@ -19,6 +19,7 @@ FROM session_counts
 WHERE organization_id = :organization_id
   AND agent_id = :agent_id
   AND precision = 0
+  AND (:status IS NULL OR status = :status)
 """
 
 # The years before the year of a timestamp, the months of that year before its month, and the days of that month.
@@ -32,6 +33,7 @@ WHERE organization_id = :organization_id
   AND session_counts.precision = earlier.precision
   AND period >= earlier.first
   AND period < earlier.before
+  AND (:status IS NULL OR status = :status)
 """
 
 COUNT_IN_DAY = """
@@ -51,6 +53,7 @@ WHERE organization_id = :organization_id
   AND precision = :precision
   AND period >= :within
   AND period < :within || '~'
+  AND (:status IS NULL OR status = :status)
 GROUP BY period
 ORDER BY period DESC
 """
@@ -62,6 +65,7 @@ WHERE organization_id = :organization_id
   AND agent_id = :agent_id
   AND precision = 10
   AND period BETWEEN :first AND :last
+  AND (:status IS NULL OR status = :status)
 GROUP BY period
 """
 
@@ -80,15 +84,17 @@ HAVING SUM(counted) <> SUM(actual)
 
 
 class Filters(NamedTuple):
-    """What to count: the sessions of an organization, or of one of its agents. Both by internal id."""
+    """What to count: the sessions of an organization, or of one of its agents, with any status or one."""
 
     organization_id: int
     agent_id: int = ALL_AGENTS
+    status: str | None = None
 
     @property
     def conditions(self) -> str:
         """The conditions on `sessions` besides `organization_id`: fixed text for bound values."""
-        return "" if self.agent_id == ALL_AGENTS else "AND agent_id = :agent_id"
+        agent = "" if self.agent_id == ALL_AGENTS else "AND agent_id = :agent_id"
+        return agent if self.status is None else f"{agent} AND status = :status"
 
 
 def count(

@@ -12,7 +12,7 @@ from everruns.store import heartbeat
 
 APPLICATION_ID = 1163285075
 SCHEMA_VERSION = 6
-WRITER_CACHE_KIB = 32 * 1024  # an import touches index pages all over the file
+WRITER_CACHE_KIB = 8 * 1024  # an import touches index pages all over the file
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
 SHARED_MEMORY_BYTES = 32 * 1024  # the least that SQLite needs for the -shm file
 
@@ -29,11 +29,13 @@ class ReadOnlyReplica(DatabaseUnavailable):
     """A write on a read replica."""
 
 
-class _Reader(threading.local):
-    """The read connection of a thread, and the device and inode of the file it has open."""
+class _Connections(threading.local):
+    """The connections of a thread, and the device and inode of the file that they have open."""
 
-    connection: sqlite3.Connection | None = None
-    file: tuple[int, int] | None = None
+    def __init__(self) -> None:
+        self.file: tuple[int, int] | None = None
+        self.reader: sqlite3.Connection | None = None
+        self.writer: sqlite3.Connection | None = None
 
 
 class Database:
@@ -48,7 +50,7 @@ class Database:
         self.timeout = timeout
         self.replica = replica
         self.max_lag = max_lag
-        self._reader = _Reader()
+        self._connections = _Connections()
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -63,17 +65,8 @@ class Database:
             with self._read_replica() as connection:
                 yield connection
             return
-        connection = self._open_reader()
-        try:
-            connection.execute("BEGIN")
+        with self._transaction(self._reader(), "BEGIN") as connection:
             yield connection
-            connection.execute("COMMIT")
-        except sqlite3.Error:
-            self.close()  # the file may be corrupt or replaced: open it again for the next transaction
-            raise
-        finally:
-            if self._reader.connection is connection and connection.in_transaction:
-                connection.execute("ROLLBACK")
 
     @contextmanager
     def _read_replica(self) -> Iterator[sqlite3.Connection]:
@@ -100,19 +93,22 @@ class Database:
                 connection.execute("DELETE FROM sessions WHERE id = ?", [session_id])
         """
         self.refuse_on_replica()
-        with closing(self._open("rw")) as connection:
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA synchronous = FULL")  # sync on every commit: it survives a power cut
-            connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
-            connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
-            connection.execute("BEGIN IMMEDIATE")
+        with self._transaction(self._writer(), "BEGIN IMMEDIATE") as connection:
             connection.execute("PRAGMA defer_foreign_keys = ON")  # an import may store a session before its agent
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+            yield connection
+
+    @contextmanager
+    def _transaction(self, connection: sqlite3.Connection, begin: str) -> Iterator[sqlite3.Connection]:
+        try:
+            connection.execute(begin)
+            yield connection
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            self.close()  # the file may be damaged or replaced: open it again for the next transaction
+            raise
+        finally:
+            if connection in (self._connections.reader, self._connections.writer) and connection.in_transaction:
+                connection.execute("ROLLBACK")
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database file, if no other program is using it at this moment."""
@@ -125,25 +121,40 @@ class Database:
             raise ReadOnlyReplica("this is a read replica (EVERRUNS_READ_ONLY is set); run the command on the primary")
 
     def close(self) -> None:
-        """Close the read connection of this thread."""
-        if self._reader.connection is not None:
-            self._reader.connection.close()
-            self._reader.connection = None
+        """Close the connections of this thread."""
+        connections = self._connections
+        for connection in (connections.reader, connections.writer):
+            if connection is not None:
+                connection.close()
+        connections.reader = connections.writer = None
 
-    def _open_reader(self) -> sqlite3.Connection:
+    def _reader(self) -> sqlite3.Connection:
+        self._close_if_replaced()
+        if self._connections.reader is None:
+            # Opened for writing, so that the last connection to close moves the write-ahead log into the file.
+            self._connections.reader = self._open("rw")
+            self._connections.reader.execute("PRAGMA query_only = ON")
+        return self._connections.reader
+
+    def _writer(self) -> sqlite3.Connection:
+        self._close_if_replaced()
+        if self._connections.writer is None:
+            connection = self._connections.writer = self._open("rw")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = FULL")  # sync at every commit: it survives a power cut
+            connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
+            connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+        return self._connections.writer
+
+    def _close_if_replaced(self) -> None:
         try:
             status = os.stat(self.path)
             file = (status.st_dev, status.st_ino)
         except OSError:
             file = None
-        reader = self._reader
-        if reader.connection is None or file != reader.file:
+        if file != self._connections.file:
             self.close()
-            # Opened for writing, so that the last connection to close moves the write-ahead log into the file.
-            connection = self._open("rw")
-            connection.execute("PRAGMA query_only = ON")
-            reader.connection, reader.file = connection, file
-        return reader.connection
+            self._connections.file = file
 
     def _open(self, mode: str, timeout: float | None = None) -> sqlite3.Connection:
         connection = connect(self.path, self.timeout if timeout is None else timeout, mode)
@@ -174,6 +185,7 @@ def connect(path: Path, timeout: float, mode: str = "rw") -> sqlite3.Connection:
         raise DatabaseUnavailable(f"{path} cannot be opened: {error}") from None
     # Another program may have stored bytes that are not UTF-8.
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    connection.create_function("casefold", 1, lambda text: text and text.casefold(), deterministic=True)
     return connection
 
 

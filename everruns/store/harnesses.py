@@ -1,38 +1,38 @@
 """Harnesses: their rendering as JSON, and the table."""
 
-import sqlite3
-from collections.abc import Iterator
+from everruns.store.tables import Table
 
-from everruns.records import Organization
-from everruns.store.tables import Table, rendering_values
-
+# The base harness is built in: a row with the id 0 that every organization has and that is not stored.
 SELECT_HARNESSES = """
 SELECT json_object(
-  'id', public_id,
+  'id', harnesses.public_id,
   'organization_id', :organization,
-  'name', name,
-  'display_name', display_name,
-  'description', description,
-  'system_prompt', system_prompt,
-  'default_model_id', default_model_id,
-  'tags', json(tags),
-  'capabilities', json(capabilities),
-  'status', status,
-  'is_built_in', json('false'),
-  'archived_at', archived_at,
-  'created_at', created_at,
-  'updated_at', updated_at
+  'name', harnesses.name,
+  'display_name', harnesses.display_name,
+  'description', harnesses.description,
+  'system_prompt', harnesses.system_prompt,
+  'default_model_id', harnesses.default_model_id,
+  'tags', json(harnesses.tags),
+  'capabilities', json(harnesses.capabilities),
+  'status', harnesses.status,
+  'is_built_in', json(iif(harnesses.id = 0, 'true', 'false')),
+  'archived_at', harnesses.archived_at,
+  'created_at', harnesses.created_at,
+  'updated_at', harnesses.updated_at
 )
-FROM harnesses
-"""
-
-IN_ORDER_OF_STORING = """
-WHERE organization_id = :organization_id
-ORDER BY id
+FROM (
+  SELECT id, organization_id, public_id, canonical_id, name, display_name, description, system_prompt,
+    default_model_id, tags, capabilities, status, archived_at, created_at, updated_at
+  FROM harnesses
+  UNION ALL
+  SELECT 0, :organization_id, :base_harness, :base_harness, 'base', 'Base', 'Built in, without capabilities', '',
+    NULL, '[]', '[]', 'active', NULL, '2024-11-17T18:19:34.272000Z', '2024-11-17T18:19:34.272000Z'
+) AS harnesses
 """
 
 TABLE = Table(
     "harnesses",
+    SELECT_HARNESSES,
     {
         "public_id": None,
         "name": None,
@@ -48,9 +48,3 @@ TABLE = Table(
         "updated_at": None,
     },
 )
-
-
-def export(connection: sqlite3.Connection, organization: Organization) -> Iterator[str]:
-    """Yield each harness of the organization as JSON, in the order of storing."""
-    rows = connection.execute(SELECT_HARNESSES + IN_ORDER_OF_STORING, rendering_values(organization))
-    return (row for (row,) in rows)

@@ -83,21 +83,26 @@ def delete_organization(connection: sqlite3.Connection, organization: Organizati
 
 
 def create_key(
-    connection: sqlite3.Connection, organization: Organization, name: str, expires_in_days: int | None = None
+    connection: sqlite3.Connection,
+    organization: Organization,
+    name: str,
+    expires_in_days: int | None = None,
+    read_only: bool = False,
 ) -> str:
     """Create an API key of the organization and return it. Only its SHA-256 is stored."""
     key = f"evr_{secrets.token_urlsafe(32)}"
     expires = None if expires_in_days is None else datetime.now(UTC) + timedelta(days=expires_in_days)
     connection.execute(
         """
-        INSERT INTO api_keys (organization_id, name, sha256, prefix, created_at, expires_at)
-        VALUES (:organization_id, :name, :sha256, :prefix, :created_at, :expires_at)
+        INSERT INTO api_keys (organization_id, name, sha256, prefix, read_only, created_at, expires_at)
+        VALUES (:organization_id, :name, :sha256, :prefix, :read_only, :created_at, :expires_at)
         """,
         {
             "organization_id": organization.id,
             "name": name,
             "sha256": hashlib.sha256(key.encode()).digest(),
             "prefix": key[:PREFIX_LENGTH],
+            "read_only": read_only,
             "created_at": now(),
             "expires_at": expires and format_timestamp(expires),
         },
@@ -105,11 +110,11 @@ def create_key(
     return key
 
 
-def find_by_key(connection: sqlite3.Connection, key: str) -> Organization | None:
-    """Return the organization of a key that is neither revoked nor expired, otherwise None."""
+def find_by_key(connection: sqlite3.Connection, key: str) -> tuple[Organization, bool] | None:
+    """Return the organization of a key, and whether the key is read-only; None if it is revoked, expired or unknown."""
     row = connection.execute(
         """
-        SELECT organizations.id, organizations.public_id, organizations.name
+        SELECT read_only, organizations.id, organizations.public_id, organizations.name
         FROM api_keys
         JOIN organizations ON organizations.id = api_keys.organization_id
         WHERE api_keys.sha256 = :sha256
@@ -118,14 +123,14 @@ def find_by_key(connection: sqlite3.Connection, key: str) -> Organization | None
         """,
         {"sha256": hashlib.sha256(key.encode()).digest(), "now": now()},
     ).fetchone()
-    return Organization(*row) if row else None
+    return (Organization(*row[1:]), bool(row[0])) if row else None
 
 
 def list_keys(connection: sqlite3.Connection, organization: Organization) -> Iterator[ApiKey]:
     """Yield the organization's keys, oldest first, including expired and revoked ones."""
     rows = connection.execute(
         """
-        SELECT prefix, name, created_at, expires_at, revoked_at
+        SELECT prefix, name, created_at, expires_at, revoked_at, iif(read_only, 'read-only', NULL)
         FROM api_keys
         WHERE organization_id = :organization_id
         ORDER BY id

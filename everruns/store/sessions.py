@@ -1,7 +1,6 @@
 """Sessions: their rendering as JSON, the list, and the table."""
 
 import sqlite3
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from everruns.records import ActivityQuery, Organization, Page, SessionsQuery
@@ -13,7 +12,7 @@ NO_AGENT = -1  # has no sessions
 
 # A row whose harness or agent somebody removed by SQL is still listed. A capability that is not an object is ignored.
 SELECT_SESSIONS = """
-SELECT sessions.created_at, json_object(
+SELECT json_object(
   'id', sessions.public_id,
   'organization_id', :organization,
   'harness_id', coalesce(harnesses.public_id, :base_harness),
@@ -82,11 +81,6 @@ ORDER BY created_at DESC
 LIMIT 1
 """
 
-IN_ORDER_OF_STORING = """
-WHERE sessions.organization_id = :organization_id
-ORDER BY sessions.id
-"""
-
 # The inner SELECT limits how many are deleted at once, so that nobody waits long for the lock.
 PRUNE = """
 DELETE FROM sessions
@@ -100,16 +94,9 @@ WHERE id IN (
 )
 """
 
-COUNT_PRUNABLE = """
-SELECT COUNT(*)
-FROM sessions
-WHERE organization_id = :organization_id
-  {conditions}
-  AND created_at < :created_before
-"""
-
 TABLE = Table(
     "sessions",
+    SELECT_SESSIONS,
     {
         "harness_id": None,
         "agent_id": None,
@@ -142,17 +129,26 @@ def list_sessions(connection: sqlite3.Connection, organization: Organization, qu
         "limit": query.limit,
         "offset": 0,
     }
+    newest = connection.execute(FIND_NEWEST.format(conditions=filters.conditions), values).fetchone()
+    if query.offset >= total:
+        return Page([], total, newest and newest[0])
     if query.offset:
-        newest = connection.execute(FIND_NEWEST.format(conditions=filters.conditions), values).fetchone()
-        if query.offset >= total:
-            return Page([], total, newest and newest[0])
         newer = counts.count(connection, filters, created_before)
         values["created_before"], values["offset"] = counts.find_offset(connection, filters, newer + query.offset)
     where = WHERE_IN_PAGE.format(conditions=filters.conditions)
     rows = connection.execute(SELECT_SESSIONS + where, values).fetchall()
-    if not query.offset:
-        newest = rows[0] if rows else None
-    return Page([row for _, row in rows], total, newest and newest[0])
+    return Page([row for (row,) in rows], total, newest and newest[0])
+
+
+def count_by_status(connection: sqlite3.Connection, organization: Organization, query: SessionsQuery) -> dict[str, int]:
+    """Return the number of sessions that `query` asks for: `total`, and by status."""
+    filters = _filters(connection, organization, query.agent_id)
+    period = (query.created_after or counts.BEGINNING, query.created_before or counts.END)
+    by_status = {
+        status: counts.count(connection, filters._replace(status=status), *period)
+        for status in ("started", "active", "idle")
+    }
+    return {"total": sum(by_status.values()), **by_status}
 
 
 def count_by_day(
@@ -183,19 +179,11 @@ def prune(
 
     A `limit` of None deletes nothing and returns how many there are.
     """
-    filters = _filters(connection, organization, agent_id)
-    conditions = filters.conditions + (" AND status = :status" if status else "")
-    values = {**filters._asdict(), "created_before": created_before, "status": status, "limit": limit}
+    filters = _filters(connection, organization, agent_id)._replace(status=status)
     if limit is None:
-        (sessions,) = connection.execute(COUNT_PRUNABLE.format(conditions=conditions), values).fetchone()
-        return int(sessions)
-    return connection.execute(PRUNE.format(conditions=conditions), values).rowcount
-
-
-def export(connection: sqlite3.Connection, organization: Organization) -> Iterator[str]:
-    """Yield each session of the organization as JSON, in the order of storing."""
-    rows = connection.execute(SELECT_SESSIONS + IN_ORDER_OF_STORING, rendering_values(organization))
-    return (row for _, row in rows)
+        return counts.count(connection, filters, created_before=created_before)
+    values = {**filters._asdict(), "created_before": created_before, "limit": limit}
+    return connection.execute(PRUNE.format(conditions=filters.conditions), values).rowcount
 
 
 def _filters(connection: sqlite3.Connection, organization: Organization, agent_id: str | None) -> Filters:

@@ -2,10 +2,11 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from everruns.ids import BASE_HARNESS, canonical_id
-from everruns.records import Organization, Outcome, Record
+from everruns.records import ListQuery, Organization, Outcome, Page, Record
 from everruns.timestamps import now
 
 FIND = """
@@ -26,6 +27,39 @@ SET ({columns}) = ({values})
 WHERE id = :id
 """
 
+ONE = """
+WHERE {table}.organization_id = :organization_id
+  AND {table}.canonical_id = :canonical_id
+"""
+
+ALL = """
+WHERE {table}.organization_id = :organization_id
+  AND {table}.id <> 0
+ORDER BY {table}.id
+"""
+
+# Archived rows are left out, unless asked for. `casefold` is a function of ours: SQLite's own are for ASCII only.
+BY_NAME = """
+WHERE {table}.organization_id = :organization_id
+  AND ({table}.status = 'active' OR :include_archived)
+  AND (
+    :search IS NULL
+    OR instr(casefold({table}.name), :search)
+    OR instr(casefold({table}.display_name), :search)
+    OR instr(casefold({table}.description), :search)
+  )
+ORDER BY casefold({table}.name), {table}.id
+"""
+
+ARCHIVE = """
+UPDATE {table}
+SET status = 'archived',
+    archived_at = coalesce(archived_at, :now),
+    updated_at = :now
+WHERE organization_id = :organization_id
+  AND canonical_id = :canonical_id
+"""
+
 LAST_ID = """
 SELECT coalesce(MAX(id), 0)
 FROM {table}
@@ -35,14 +69,23 @@ as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Table:
-    """A table. `defaults` has the columns that a record may give, with their values where it does not."""
+    """A table, the statement that renders its rows as JSON, and the columns that a record may give with their defaults.
 
-    def __init__(self, name: str, defaults: dict[str, Any]) -> None:
-        self.defaults = defaults
+    A row with the id 0 is built in and not stored.
+    """
+
+    def __init__(self, name: str, select: str, defaults: dict[str, Any]) -> None:
         names = {"table": name, "columns": ", ".join(defaults), "values": ", ".join(f":{name}" for name in defaults)}
-        self.find, self.insert, self.update, self.last_id = (
-            sql.format(**names) for sql in (FIND, INSERT, UPDATE, LAST_ID)
-        )
+        self.select = select
+        self.select_one = select + ONE.format(**names)
+        self.select_all = select + ALL.format(**names)
+        self.select_by_name = select + BY_NAME.format(**names)
+        self.archive = ARCHIVE.format(**names)
+        self.find = FIND.format(**names)
+        self.insert = INSERT.format(**names)
+        self.update = UPDATE.format(**names)
+        self.last_id = LAST_ID.format(**names)
+        self.defaults = defaults
 
 
 class Saved(NamedTuple):
@@ -61,10 +104,46 @@ def rendering_values(organization: Organization) -> dict[str, Any]:
     }
 
 
+def find(connection: sqlite3.Connection, table: Table, organization_id: int, public_id: str) -> dict[str, Any] | None:
+    """Return the stored columns of the row with this public id, and its internal `id`; or None."""
+    values = {"organization_id": organization_id, "canonical_id": canonical_id(public_id)}
+    row = connection.execute(table.find, values).fetchone()
+    return dict(zip(("id", *table.defaults), row, strict=True)) if row else None
+
+
 def find_id(connection: sqlite3.Connection, table: Table, organization_id: int, public_id: str) -> int | None:
     """Return the internal id of the row with this public id, or None."""
-    row = _find(connection, table, organization_id, public_id)
+    row = find(connection, table, organization_id, public_id)
+    return row["id"] if row else None
+
+
+def render(connection: sqlite3.Connection, table: Table, organization: Organization, public_id: str) -> str | None:
+    """Return the row with this public id as JSON, or None."""
+    values = {**rendering_values(organization), "canonical_id": canonical_id(public_id)}
+    row = connection.execute(table.select_one, values).fetchone()
     return row[0] if row else None
+
+
+def render_all(connection: sqlite3.Connection, table: Table, organization: Organization) -> Iterator[str]:
+    """Yield each row of the organization as JSON, in the order of storing."""
+    return (row for (row,) in connection.execute(table.select_all, rendering_values(organization)))
+
+
+def list_by_name(connection: sqlite3.Connection, table: Table, organization: Organization, query: ListQuery) -> Page:
+    """Return the page of agents or harnesses that `query` asks for, by name. There are few: all are read."""
+    values = {
+        **rendering_values(organization),
+        "search": query.search and query.search.casefold(),
+        "include_archived": query.include_archived,
+    }
+    rows = [row for (row,) in connection.execute(table.select_by_name, values)]
+    return Page(rows[query.offset : query.offset + query.limit], len(rows))
+
+
+def archive(connection: sqlite3.Connection, table: Table, organization: Organization, public_id: str) -> bool:
+    """Archive an agent or harness; return False when there is none with this public id."""
+    values = {"organization_id": organization.id, "canonical_id": canonical_id(public_id), "now": now()}
+    return connection.execute(table.archive, values).rowcount > 0
 
 
 def next_id(connection: sqlite3.Connection, table: Table) -> int:
@@ -89,23 +168,18 @@ def save(
     whose `updated_at` is before the stored one changes nothing. A new row gets the internal id `new_id` if given.
     """
     record = record | {key: as_json(record[key]) for key in ("tags", "capabilities") if key in record}
-    row = _find(connection, table, organization_id, record["public_id"])
-    stored = dict(zip(table.defaults, row[1:], strict=True)) if row else {}
+    stored = find(connection, table, organization_id, record["public_id"]) or {}
+    row_id = stored.pop("id", None)
     values = {**table.defaults, **(stored if merge else {}), **record}
     values["created_at"] = record.get("created_at") or stored.get("created_at") or now()
     values["updated_at"] = values["updated_at"] or values["created_at"]
-    if row is None:
+    if row_id is None:
         cursor = connection.execute(table.insert, {**values, "id": new_id, "organization_id": organization_id})
         return Saved(cursor.lastrowid or 0, "new")
     if skip_older and record.get("updated_at", stored["updated_at"]) < stored["updated_at"]:
-        return Saved(row[0], "older")
+        return Saved(row_id, "older")
+    values["public_id"] = stored["public_id"]  # shown as it was first stored
     if values == stored:
-        return Saved(row[0], "unchanged")
-    connection.execute(table.update, {**values, "id": row[0]})
-    return Saved(row[0], "changed")
-
-
-def _find(connection: sqlite3.Connection, table: Table, organization_id: int, public_id: str) -> tuple[Any, ...] | None:
-    values = {"organization_id": organization_id, "canonical_id": canonical_id(public_id)}
-    row: tuple[Any, ...] | None = connection.execute(table.find, values).fetchone()
-    return row
+        return Saved(row_id, "unchanged")
+    connection.execute(table.update, {**values, "id": row_id})
+    return Saved(row_id, "changed")

@@ -29,7 +29,7 @@ def read(path: Path) -> list[Record]:
                 try:
                     capabilities.append(schema.load(parsed.record or {}))
                 except ValidationError as error:
-                    errors += (f"{parsed.where}: {line}" for line in flatten(error.messages_dict))
+                    errors += (f"{parsed.where}: {key} {message}" for key, message in flatten(error.messages_dict))
     ids = Counter(capability["id"] for capability in capabilities)
     errors += (f"{path}: the id {shown(id_)} must be unique; got it {n} times" for id_, n in ids.items() if n > 1)
     if errors:

@@ -2,16 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterator
-from itertools import chain
 
 from everruns.records import Organization
-from everruns.store import agents, harnesses, sessions
+from everruns.store import agents, harnesses, sessions, tables
 
 
 def export(connection: sqlite3.Connection, organization: Organization) -> Iterator[str]:
     """Yield a JSON object per line, without line ends: harnesses, agents, sessions, each in the order of storing."""
-    return chain(
-        harnesses.export(connection, organization),
-        agents.export(connection, organization),
-        sessions.export(connection, organization),
-    )
+    for table in (harnesses.TABLE, agents.TABLE, sessions.TABLE):
+        yield from tables.render_all(connection, table, organization)

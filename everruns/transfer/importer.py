@@ -4,15 +4,14 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import NamedTuple
 
-from marshmallow import Schema, ValidationError
+from marshmallow import ValidationError
 
 from everruns.ids import BASE_HARNESS, canonical_id
 from everruns.records import Organization, Outcome, Record
 from everruns.schemas.fields import escape, flatten, is_empty, known_keys, shown
-from everruns.schemas.resources import AgentSchema, HarnessSchema, SessionSchema
-from everruns.store import agents, harnesses, sessions, tables
+from everruns.store import tables
+from everruns.transfer.kinds import AGENT, COMPUTED_KEYS, HARNESS, KINDS, SESSION, Kind
 from everruns.transfer.parser import Group, ParsedRecord
 
 MAX_ERRORS = 20
@@ -20,22 +19,6 @@ MAX_UNKNOWN_KEYS = 20
 
 # What newer releases of Everruns call a session that is not finished.
 ACTIVE_STATUSES = ("waiting_for_tool_results", "waitingfortoolresults", "paused")
-COMPUTED_KEYS = {"organization_id", "features", "is_built_in", "session_counts"}
-
-
-class Kind(NamedTuple):
-    """A kind of record: how it is validated and where it is stored."""
-
-    name: str
-    schema: Schema
-    table: tables.Table
-    references: tuple[str, ...]
-
-
-SESSION = Kind("session", SessionSchema(), sessions.TABLE, ("harness", "agent"))
-AGENT = Kind("agent", AgentSchema(), agents.TABLE, ("harness",))
-HARNESS = Kind("harness", HarnessSchema(), harnesses.TABLE, ())
-KINDS = {kind.name: kind for kind in (SESSION, AGENT, HARNESS)}
 _KNOWN_KEYS = {kind.name: {*known_keys(kind.schema), *COMPUTED_KEYS} for kind in KINDS.values()}
 
 
@@ -61,7 +44,7 @@ class Summary:
         return [*self._outcomes(), *self._notes()]
 
     def _outcomes(self) -> Iterable[str]:
-        for kind, plural in (("harness", "harnesses"), ("agent", "agents"), ("session", "sessions")):
+        for kind, plural in ((kind.name, kind.plural) for kind in (HARNESS, AGENT, SESSION)):
             counts = [f"{self.outcomes[kind, outcome]} {outcome}" for outcome in ("new", "changed", "unchanged")]
             if older := self.outcomes[kind, "older"]:
                 counts.append(f"{older} skipped, as a newer version is stored")
@@ -125,9 +108,12 @@ class Import:
             kind = _kind(parsed.record)
             record = self._adapt(kind, parsed.record)
             self._note_unknown_keys(kind, record)
-            loaded: Record = kind.schema.load(record)
+            loaded: Record = kind.schema.load(record, partial=("name",))
+            if canonical_id(loaded["public_id"]) == BASE_HARNESS and loaded.get("capabilities"):
+                rule = "must be empty for the base harness, which is built in; use another id for your own harness"
+                raise ValidationError({"capabilities": [rule]})
         except ValidationError as error:
-            self.errors += (f"{parsed.where}: {line}" for line in flatten(error.messages_dict))
+            self.errors += (f"{parsed.where}: {path} {message}" for path, message in flatten(error.messages_dict))
             return None
         return kind, loaded
 

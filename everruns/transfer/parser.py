@@ -75,18 +75,18 @@ def _parse_lines(name: str, file: IO[bytes] | gzip.GzipFile) -> Iterator[Group]:
         if line.isspace():
             continue
         where = f"{name}:{number}"
-        value, error = _parse_json(line, number)
+        value, error = parse_json(line, number)
         if error and number == 1 and _is_incomplete(line):
             where = name
             line += file.read(MAX_VALUE_BYTES + 1 - len(line))
-            value, error = _parse_json(line, number)
+            value, error = parse_json(line, number)
         if len(line) > MAX_VALUE_BYTES:
             yield [ParsedRecord(where, error=_TOO_LONG)]
             return
         yield [ParsedRecord(where, error=error)] if error else _objects(where, value)
 
 
-def _parse_json(raw: bytes, line: int) -> tuple[Any, str]:
+def parse_json(raw: bytes, line: int = 1) -> tuple[Any, str]:
     """Return the JSON value in `raw`, which starts at `line`, and an error message, empty if there is none."""
     try:
         text = raw.decode("utf-8").rstrip().removeprefix("\ufeff")

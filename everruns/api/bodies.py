@@ -1,0 +1,51 @@
+"""The JSON body of a request."""
+
+from difflib import get_close_matches
+from typing import Any
+
+from flask import request
+from marshmallow import ValidationError
+from werkzeug.exceptions import UnsupportedMediaType
+
+from everruns.records import Record
+from everruns.schemas.fields import is_empty, json_type, known_keys
+from everruns.transfer.kinds import COMPUTED_KEYS, Kind
+from everruns.transfer.parser import parse_json
+
+MAX_BODY_BYTES = 1024 * 1024
+
+
+def load(kind: Kind, partial: tuple[str, ...] | bool) -> Record:
+    """Return the validated body, with column names as keys; `partial` names the keys that may be absent, True: all.
+
+    Raises `ValidationError` with all errors, among them the keys that the service does not keep. Keys that it computes
+    itself, and unknown ones with an empty value, are ignored.
+    """
+    body = _parse()
+    errors: dict[str, Any] = {}
+    known = known_keys(kind.schema)
+    for key, value in body.items():
+        if key not in known and key not in COMPUTED_KEYS and not is_empty(value):
+            similar = get_close_matches(key, known, 1, 0.75)
+            errors[key] = ["is not kept by this service" + (f"; did you mean {similar[0]}?" if similar else "")]
+    loaded: Record = {}
+    try:
+        loaded = kind.schema.load(body, partial=partial)
+    except ValidationError as error:
+        errors |= error.messages_dict
+    if errors:
+        raise ValidationError(errors)
+    return loaded
+
+
+def _parse() -> dict[str, Any]:
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("Content-Type must be application/json")
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnsupportedMediaType("the body must be sent without Content-Encoding")
+    value, error = parse_json(request.get_data())
+    if not error and not isinstance(value, dict):
+        error = f"must be an object; got {json_type(value)}"
+    if error:
+        raise ValidationError({"body": [error]})
+    return dict(value)

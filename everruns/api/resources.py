@@ -1,0 +1,123 @@
+"""HTTP routes that sessions, agents and harnesses have in common: create, read, replace and change one."""
+
+import sqlite3
+
+from flask import Response, request
+from marshmallow import ValidationError
+
+from everruns.api import bodies, cache
+from everruns.api.auth import authenticate
+from everruns.api.cache import Content
+from everruns.api.database import database
+from everruns.api.errors import Conflict, NotFound
+from everruns.ids import BASE_HARNESS, canonical_id, new_id
+from everruns.records import Organization, Record
+from everruns.schemas import queries
+from everruns.store import tables
+from everruns.timestamps import now
+from everruns.transfer.kinds import SESSION, Kind, resolve_references
+
+
+def get(kind: Kind, public_id: str) -> Response:
+    """The record with this id."""
+    with database().read() as connection:
+        organization = authenticate(connection)
+        queries.no_query(request.query_string)
+
+        def make() -> Content:
+            return Content(_render(connection, kind, organization, public_id), {})
+
+        return cache.respond(connection, organization, public_id, make)
+
+
+def create(kind: Kind) -> Response:
+    """Create a record. A session whose id exists is a conflict; an agent or harness is replaced."""
+    organization = authenticate_write()
+    record = bodies.load(kind, partial=("public_id",))
+    record.setdefault("public_id", new_id(kind.name))
+    with database().write() as connection:
+        exists = tables.find_id(connection, kind.table, organization.id, record["public_id"]) is not None
+        if exists and kind is SESSION:
+            raise Conflict(record["public_id"])
+        body = _save(connection, kind, organization, record)
+    return _saved(body, None if exists else f"{kind.plural}/{record['public_id']}")
+
+
+def replace(kind: Kind, public_id: str) -> Response:
+    """Create the record with this id, or replace all of it except its creation time."""
+    organization = authenticate_write()
+    kind.schema.load({"id": public_id}, partial=True)  # raises for a malformed id
+    record = bodies.load(kind, partial=("public_id",))
+    _check_id(record, public_id)
+    with database().write() as connection:
+        exists = tables.find_id(connection, kind.table, organization.id, record["public_id"]) is not None
+        body = _save(connection, kind, organization, record)
+    return _saved(body, None if exists else record["public_id"])
+
+
+def change(kind: Kind, public_id: str) -> Response:
+    """Change the keys given in the body; the others keep their values."""
+    organization = authenticate_write()
+    record = bodies.load(kind, partial=True)
+    refuse_base_harness(public_id)
+    with database().write() as connection:
+        stored = tables.find(connection, kind.table, organization.id, public_id)
+        if stored is None:
+            raise not_found(kind.name, public_id)
+        _check_id(record, stored["public_id"])
+        if record.get("created_at", stored["created_at"]) != stored["created_at"]:
+            raise ValidationError({"created_at": [f"must be the stored {stored['created_at']}; it cannot be changed"]})
+        record.setdefault("updated_at", now())
+        body = _save(connection, kind, organization, record, merge=True)
+    return _saved(body, None)
+
+
+def authenticate_write() -> Organization:
+    """Return the organization of the request's key, before the lock for writing is taken."""
+    with database().read() as connection:
+        organization = authenticate(connection)
+    queries.no_query(request.query_string)
+    return organization
+
+
+def _check_id(record: Record, public_id: str) -> None:
+    """Take the id from the path; the one in the body may only repeat it."""
+    given = record.get("public_id", public_id)
+    if canonical_id(given) != canonical_id(public_id):
+        raise ValidationError({"id": [f"must be {public_id}, as in the path; got '{given}'"]})
+    record["public_id"] = public_id
+
+
+def not_found(kind: str, public_id: str) -> NotFound:
+    """Return the error for a record that the organization does not have."""
+    return NotFound(f"there is no {kind} {public_id} in this organization")
+
+
+def refuse_base_harness(public_id: str) -> None:
+    """Raise `ValidationError` for the id of the base harness."""
+    if canonical_id(public_id) == BASE_HARNESS:
+        raise ValidationError({"id": ["must not be the base harness, which is built in and cannot be changed"]})
+
+
+def _save(
+    connection: sqlite3.Connection, kind: Kind, organization: Organization, record: Record, merge: bool = False
+) -> bytes:
+    refuse_base_harness(record["public_id"])
+    resolved = resolve_references(connection, organization, kind, record)
+    tables.save(connection, kind.table, organization.id, resolved, merge=merge)
+    return _render(connection, kind, organization, record["public_id"])
+
+
+def _render(connection: sqlite3.Connection, kind: Kind, organization: Organization, public_id: str) -> bytes:
+    text = tables.render(connection, kind.table, organization, public_id)
+    if text is None:
+        raise not_found(kind.name, public_id)
+    return text.encode() + b"\n"
+
+
+def _saved(body: bytes, location: str | None) -> Response:
+    response = Response(body, content_type="application/json")
+    if location is not None:
+        response.status_code = 201
+        response.headers["Location"] = location  # relative to the request, so that it holds behind any proxy
+    return response
