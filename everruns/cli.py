@@ -1,12 +1,14 @@
 """The commands of `everruns`. Standard output carries what a script would use, alone; everything else is on stderr."""
 
+import os
 import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import click
@@ -21,7 +23,8 @@ from everruns.store.db import Database, DatabaseUnavailable, ReadOnlyReplica, ex
 from everruns.timestamps import parse_timestamp
 from everruns.transfer import catalog as catalog_file
 from everruns.transfer import demo, exporter, parser
-from everruns.transfer.importer import Import, ImportRefused
+from everruns.transfer.importer import Import, ImportRefused, Summary
+from everruns.transfer.puller import Pull, PullFailed
 
 MAX_LISTED = 5
 BATCH = 500  # sessions deleted in one transaction
@@ -288,14 +291,47 @@ def import_(database: Database, org: str, merge: bool, files: tuple[str, ...]) -
         find_organization(connection, org)  # before a pipe is read, which may take long
     with ExitStack() as stack:
         inputs = [stack.enter_context(parser.open_input(name, sys.stdin.buffer)) for name in files]
-        connection = stack.enter_context(write(database))
-        organization = find_organization(connection, org)
         groups = (group for name, file in zip(files, inputs, strict=True) for group in parser.parse(name, file))
-        try:
-            with click.progressbar(groups, label="Importing", file=sys.stderr, hidden=not sys.stderr.isatty()) as shown:
-                summary = Import(connection, organization, merge).run(shown)
-        except ImportRefused as refused:
-            raise click.ClickException(f"nothing was imported; fix these errors and retry:\n{refused}") from None
+        summary = _import(database, org, groups, merge)
+    for line in summary.lines():
+        note(line)
+
+
+def _import(database: Database, org: str, groups: Iterable[parser.Group], merge: bool = False) -> Summary:
+    try:
+        with write(database) as connection, _progress_bar(groups, "Importing") as shown:
+            return Import(connection, find_organization(connection, org), merge).run(shown)
+    except ImportRefused as refused:
+        raise click.ClickException(f"nothing was imported; fix these errors and retry:\n{refused}") from None
+
+
+def _progress_bar(items: Iterable[Any], label: str) -> Any:
+    return click.progressbar(items, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
+
+
+@main.command("pull", cls=_OrganizationCommand)
+@click.argument("org")
+@click.option("--from", "url", metavar="URL", required=True, help="The address of the server, without /v1.")
+@click.pass_obj
+def pull(database: Database, org: str, url: str) -> None:
+    """Copy harnesses, agents and sessions of another Everruns server into the organization ORG. All or nothing.
+
+    The API key of the other server is read from EVERRUNS_PULL_KEY.
+    """
+    with database.read() as connection:
+        find_organization(connection, org)
+    key = os.environ.get("EVERRUNS_PULL_KEY")
+    if not key:
+        raise click.ClickException("set EVERRUNS_PULL_KEY to an API key of the other server")
+    try:
+        with TemporaryFile() as file:
+            source = Pull(url, key, file)
+            with _progress_bar(source.download(), "Downloading") as pages:
+                for _ in pages:
+                    pass
+            summary = _import(database, org, source.groups())
+    except PullFailed as error:
+        raise click.ClickException(f"{error}; nothing was changed") from None
     for line in summary.lines():
         note(line)
 

@@ -70,8 +70,8 @@ SETTINGS = {
 }
 
 
-# Read by deploy/gunicorn.conf.py, and by the official SDK.
-OTHER_SETTINGS = ("BIND", "WORKERS", "STATSD", "API_URL", "API_KEY")
+# Read by deploy/gunicorn.conf.py, by `everruns pull` and by the official SDK.
+OTHER_SETTINGS = ("BIND", "WORKERS", "STATSD", "PULL_KEY", "API_URL", "API_KEY")
 
 
 def unknown_settings(environ: Mapping[str, str] = os.environ) -> list[str]:

@@ -1,0 +1,101 @@
+"""Copying an organization from another server by its API."""
+
+import json
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from typing import IO, Any, NamedTuple
+from urllib.parse import urljoin, urlsplit
+
+import urllib3
+
+from everruns.transfer.parser import Group, parse
+
+PATHS = (
+    "v1/harnesses?limit=100&include_archived=true",
+    "v1/agents?limit=100&include_archived=true",
+    "v1/sessions?limit=100",
+)
+TIMEOUT_SECONDS = 30
+RETRIES = urllib3.Retry(total=5, connect=1, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504))
+_NEXT = re.compile(r'<([^>]*)>; *rel="next"')
+
+
+class PullFailed(Exception):
+    """The server cannot be reached or sent something else; the message is one line for the user."""
+
+
+class _Page(NamedTuple):
+    url: str
+    start: int
+    size: int
+
+
+class Pull:
+    """The records of the organization of `key` on the server at `url`, downloaded to a temporary `file`.
+
+        pull = Pull("https://api.example.com", key, file)
+        for records in pull.download():
+            ...
+        Import(connection, organization).run(pull.groups())
+
+    All is downloaded before the import takes the lock for writing.
+    """
+
+    def __init__(self, url: str, key: str, file: IO[bytes]) -> None:
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise PullFailed(f"the address must start with http:// or https://; got '{url}'")
+        self.url = url.rstrip("/") + "/"
+        self.headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
+        self.http = urllib3.PoolManager(timeout=TIMEOUT_SECONDS, retries=RETRIES)
+        self.file = file
+        self.pages: list[_Page] = []
+
+    def download(self) -> Iterator[int]:
+        """Download all pages, newest first; yield the number of records on each."""
+        for path in PATHS:
+            url: str | None = self.url + path
+            while url is not None:
+                response = self._get(url)
+                page = self._parse(url, response.data)
+                self.pages.append(_Page(url, self.file.tell(), self.file.write(response.data)))
+                yield len(page["data"])
+                url = self._next(url, page, response.headers.get("Link"))
+
+    def groups(self) -> Iterator[Group]:
+        """Yield the records page by page: harnesses and agents, then sessions, the oldest page first."""
+        first_sessions = sum(not page.url.startswith(f"{self.url}v1/sessions") for page in self.pages)
+        for page in (*self.pages[:first_sessions], *reversed(self.pages[first_sessions:])):
+            self.file.seek(page.start)
+            yield from parse(page.url, BytesIO(self.file.read(page.size)))
+
+    def _get(self, url: str) -> urllib3.BaseHTTPResponse:
+        try:
+            response = self.http.request("GET", url, headers=self.headers, redirect=False)
+        except urllib3.exceptions.HTTPError as error:
+            reason = getattr(error, "reason", None) or error
+            raise PullFailed(f"{url} cannot be reached: {reason}") from None
+        if response.status in (401, 403):
+            raise PullFailed(f"{url} refused the key in EVERRUNS_PULL_KEY (status {response.status})")
+        if response.status != 200:
+            raise PullFailed(f"{url} must respond with status 200; got {response.status}")
+        return response
+
+    def _parse(self, url: str, body: bytes) -> dict[str, Any]:
+        try:
+            page = json.loads(body)
+        except ValueError:
+            page = None
+        if not isinstance(page, dict) or not isinstance(page.get("data"), list):
+            raise PullFailed(f'{url} must respond with a page, {{"data": […]}}; is this an Everruns server?')
+        return page
+
+    def _next(self, url: str, page: dict[str, Any], link: str | None) -> str | None:
+        """Return the URL of the next page: of `Link`, which is pinned, or by offset where the server has none."""
+        if link is not None:
+            found = _NEXT.search(link)
+            return urljoin(url, found[1]) if found else None
+        offset = int(page.get("offset") or 0) + len(page["data"])
+        if not page["data"] or offset >= int(page.get("total") or 0):
+            return None
+        return re.sub(r"&offset=\d+|$", f"&offset={offset}", url, count=1)
