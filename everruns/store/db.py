@@ -12,6 +12,7 @@ from everruns.store import heartbeat
 
 APPLICATION_ID = 1163285075
 SCHEMA_VERSION = 6
+OLDEST_VERSION = 5  # that can be migrated
 WRITER_CACHE_KIB = 8 * 1024  # an import touches index pages all over the file
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
 SHARED_MEMORY_BYTES = 32 * 1024  # the least that SQLite needs for the -shm file
@@ -199,9 +200,12 @@ def verify(connection: sqlite3.Connection) -> None:
             f"{path} is not a database of Everruns Sessions; use another file or run 'everruns init-db'"
         )
     if version != SCHEMA_VERSION:
-        advice = (
-            "run 'everruns migrate'" if version < SCHEMA_VERSION else "install a newer release of Everruns Sessions"
-        )
+        if version > SCHEMA_VERSION:
+            advice = "install a newer release of Everruns Sessions"
+        elif version >= OLDEST_VERSION:
+            advice = "run 'everruns migrate'"
+        else:
+            advice = "export with the release that made it, then import here"
         raise DatabaseUnavailable(f"{path} must have schema version {SCHEMA_VERSION}; got {version}: {advice}")
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from everruns.store import db
 
-OLDEST_VERSION = 5
 _PACKAGE = Path(__file__).parent.parent
 _SCHEMA_FILES = (_PACKAGE / "schema.sql", _PACKAGE.parent / "schema.sql")  # in a wheel, in a checkout
 MIGRATIONS = _PACKAGE / "migrations"
@@ -59,7 +58,7 @@ def migrate(path: Path, timeout: float) -> tuple[int, Path | None]:
         connection.execute("BEGIN IMMEDIATE")
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if application_id != db.APPLICATION_ID or not OLDEST_VERSION <= version < db.SCHEMA_VERSION:
+        if application_id != db.APPLICATION_ID or not db.OLDEST_VERSION <= version < db.SCHEMA_VERSION:
             db.verify(connection)
             return version, None
         copy = _backup_before_migration(path, version, timeout)
