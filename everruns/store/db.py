@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from everruns.store import heartbeat
@@ -113,7 +113,7 @@ class Database:
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database file, if no other program is using it at this moment."""
-        with closing(self._open("rw", timeout=0)) as connection:
+        with suppress(sqlite3.OperationalError), closing(self._open("rw", timeout=0)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def refuse_on_replica(self) -> None:
