@@ -70,19 +70,21 @@ def parse(name: str, file: IO[bytes]) -> Iterator[Group]:
 def _parse_lines(name: str, file: IO[bytes] | gzip.GzipFile) -> Iterator[Group]:
     """One JSON value per line; or one in the whole file, when the first line is only the start of a value."""
     number = 0
+    is_first = True  # value, which blank lines may precede
     while line := file.readline(MAX_VALUE_BYTES + 1):
         number += 1
         if line.isspace():
             continue
         where = f"{name}:{number}"
         value, error = parse_json(line, number)
-        if error and number == 1 and _is_incomplete(line):
+        if error and is_first and _is_incomplete(line):
             where = name
             line += file.read(MAX_VALUE_BYTES + 1 - len(line))
             value, error = parse_json(line, number)
         if len(line) > MAX_VALUE_BYTES:
             yield [ParsedRecord(where, error=_TOO_LONG)]
             return
+        is_first = False
         yield [ParsedRecord(where, error=error)] if error else _objects(where, value)
 
 
