@@ -1,0 +1,40 @@
+"""Commands of `everruns` in a process of their own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EVERRUNS = [sys.executable, "-c", "from everruns.cli import main; main(prog_name='everruns')"]
+
+
+def run_process(
+    database_path: Path | str,
+    *arguments: str,
+    prefix: list[str] | None = None,
+    stdin: str | None = None,
+    cwd: Path | None = None,
+    **environment: str,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command on the database, after the command `prefix` if given; any exit status."""
+    return subprocess.run(
+        [*(prefix or []), *EVERRUNS, *arguments],
+        env={**os.environ, "EVERRUNS_DATABASE": str(database_path), **environment},
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def obeying_permissions() -> list[str]:
+    """Return the command by which even root obeys the permissions of files; nothing for other users."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv (util-linux) is needed when run as root")
+    return ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
