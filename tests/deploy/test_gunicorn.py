@@ -1,0 +1,117 @@
+"""gunicorn with deploy/gunicorn.conf.py: settings, reload, several servers on one file."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support import servers
+from tests.support.servers import ROOT, Database, Service, agent, get, session, wait_until
+
+COMMAND = [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "app:app"]
+
+
+def run_gunicorn(option: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, option], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("EVERRUNS_WORKERS", "many", "a whole number from 1 to 999"),
+        ("EVERRUNS_WORKERS", "0", "a whole number from 1 to 999"),
+        ("EVERRUNS_BIND", "8000", "host:port or unix:/path"),
+        ("EVERRUNS_STATSD", "nowhere:port", "host:port"),
+    ],
+)
+def test_a_bad_setting_is_refused_in_one_line(name: str, value: str, rule: str) -> None:
+    ran = run_gunicorn("--check-config", **{name: value})
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines() == [f"{name} must be {rule}; got {value!r}"]
+
+
+def print_settings(**environment: str) -> dict[str, str]:
+    lines = run_gunicorn("--print-config", **environment).stdout.splitlines()
+    pairs = (line.partition("=") for line in lines)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def test_settings_come_from_the_environment_and_the_file() -> None:
+    environment = {"EVERRUNS_WORKERS": "3", "EVERRUNS_BIND": "[::1]:8001", "EVERRUNS_STATSD": "localhost:8125"}
+    expected = {
+        "bind": "['[::1]:8001']",
+        "forwarder_headers": "[]",
+        "keepalive": "75",
+        "limit_request_line": "8190",
+        "statsd_host": "('localhost', 8125)",
+        "threads": "4",
+        "worker_class": "gthread",
+        "workers": "3",
+    }
+    assert print_settings(**environment).items() >= expected.items()
+
+
+def test_an_empty_setting_means_the_default() -> None:
+    settings = print_settings(EVERRUNS_WORKERS="", EVERRUNS_BIND="", EVERRUNS_STATSD="")
+    expected = {"bind": "['127.0.0.1:8000']", "workers": str(len(os.sched_getaffinity(0))), "statsd_host": "None"}
+    assert settings.items() >= expected.items()
+
+
+def test_a_header_does_not_set_the_mount_point(service: Service) -> None:
+    assert get(service.path, "/health", headers={"SCRIPT_NAME": "/x"}).status == 200
+
+
+def test_a_reload_takes_new_code(tmp_path: Path) -> None:
+    application = tmp_path / "app.py"
+    code = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "1")])
+    return [b"{}"]
+"""
+    application.write_text(code.replace("{}", "1"))
+    with servers.service(tmp_path / "service", tmp_path / "none.db", tmp_path) as running:
+        assert get(running.path, "/").body == b"1"
+        application.write_text(code.replace("{}", "2"))
+        running.reload()
+        wait_until(lambda: get(running.path, "/").body == b"2", "the new code")
+
+
+def test_two_servers_see_imports_whole_while_they_happen(database: Database, tmp_path: Path) -> None:
+    imported = threading.Event()
+    totals: list[int] = []
+    errors: list[object] = []
+
+    def read(address: str) -> None:
+        last = 0
+        while not imported.wait(0.01):
+            response = get(address, "/v1/sessions?limit=100", database.key)
+            page = response.json()
+            # An import adds 50 sessions, so a total in between is a part of an import.
+            if response.status != 200 or page["total"] % 50 or page["total"] < last or len(page["data"]) != 100:
+                errors.append(page)
+                return
+            last = page["total"]
+            totals.append(last)
+
+    with (
+        servers.service(tmp_path / "one", database.path) as one,
+        servers.service(tmp_path / "two", database.path) as two,
+    ):
+        readers = [threading.Thread(target=read, args=[running.path]) for running in (one, two)]
+        for reader in readers:
+            reader.start()
+        for number in range(5):
+            database.load([agent(), *(session(f"{number}x{n}") for n in range(50))])
+        imported.set()
+        for reader in readers:
+            reader.join()
+        assert errors == []
+        assert len(set(totals)) > 2
+        for running in (one, two):
+            assert get(running.path, "/v1/sessions?limit=1", database.key).json()["total"] == 350
+    database.everruns("check")
