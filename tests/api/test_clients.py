@@ -1,4 +1,4 @@
-"""Programs of others against the running service: the official SDKs, unmodified, and a generated client."""
+"""Programs of others against the running service: the official SDK, unmodified, and a generated client."""
 
 import json
 import os
@@ -6,13 +6,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 
-from everruns.errors import Unauthorized
-from tests.conftest import World, agent, serving, session
+from everruns.api.errors import Unauthorized
+from everruns.records import Organization
+from everruns.store.db import Database
+from tests.support.database import import_records
+from tests.support.records import agent_record, daily_sessions, session_record
+from tests.support.server import serve
 
-OTHER_AGENT = "agent_00000000000000000000000000000002"
+OTHER_AGENT_ID = "agent_00000000000000000000000000000002"
 WRONG_KEY = f"evr_{'A' * 43}"
 SDK = """
 import asyncio, importlib.metadata, json, sys
@@ -21,23 +27,23 @@ from everruns_sdk.errors import AuthenticationError
 
 agent_id, wrong_key = sys.argv[1:]
 
-def plain(sessions):
+def dump(sessions):
     assert all(isinstance(session, Session) for session in sessions)
     return [session.model_dump(mode="json", exclude_unset=True) for session in sessions]
 
-async def ask():
-    told = {"version": importlib.metadata.version("everruns-sdk")}
+async def main():
+    result = {"version": importlib.metadata.version("everruns-sdk")}
     async with Everruns() as client:
-        told["all"] = plain(await client.sessions.list())
-        told["of agent"] = plain(await client.sessions.list(agent_id=agent_id))
+        result["all"] = dump(await client.sessions.list())
+        result["of agent"] = dump(await client.sessions.list(agent_id=agent_id))
     async with Everruns(api_key=wrong_key) as client:
         try:
             await client.sessions.list()
         except AuthenticationError as error:
-            told["stranger"] = {"code": error.code, "message": error.message, "status": error.status_code}
-    return told
+            result["wrong key"] = {"code": error.code, "message": error.message, "status": error.status_code}
+    return result
 
-print(json.dumps(asyncio.run(ask())))
+print(json.dumps(asyncio.run(main())))
 """
 GENERATED = """
 import datetime, json, sys
@@ -45,8 +51,8 @@ from generated import AuthenticatedClient
 from generated.api.sessions import list_sessions
 from generated.models import Error, SessionsPage, SessionStatus
 
-address, key, agent_id = sys.argv[1:]
-with AuthenticatedClient(base_url=address, token=key, raise_on_unexpected_status=True) as client:
+url, key, agent_id = sys.argv[1:]
+with AuthenticatedClient(base_url=url, token=key, raise_on_unexpected_status=True) as client:
     first = list_sessions.sync(client=client)
     assert isinstance(first, SessionsPage), first
     newest = first.data[0]
@@ -54,28 +60,29 @@ with AuthenticatedClient(base_url=address, token=key, raise_on_unexpected_status
     assert newest.capabilities[0].config.to_dict() == {"scope": "session"}
     of_agent = list_sessions.sync(client=client, agent_id=agent_id)
     since = list_sessions.sync(client=client, created_after=newest.created_at)
-    walked = [list_sessions.sync(client=client, offset=offset, limit=10) for offset in (0, 10, 20)]
+    pages = [list_sessions.sync(client=client, offset=offset, limit=10) for offset in (0, 10, 20)]
     refused = list_sessions.sync(client=client, limit=0)
     assert isinstance(refused, Error), refused
-with AuthenticatedClient(base_url=address, token=key + "x", raise_on_unexpected_status=True) as client:
-    stranger = list_sessions.sync_detailed(client=client)
-    assert isinstance(stranger.parsed, Error), stranger
+with AuthenticatedClient(base_url=url, token=key + "x", raise_on_unexpected_status=True) as client:
+    wrong_key = list_sessions.sync_detailed(client=client)
+    assert isinstance(wrong_key.parsed, Error), wrong_key
 print(json.dumps({
     "first": [first.to_dict()["data"][0], len(first.data), first.total, first.offset, first.limit],
     "of agent": [session.id for session in of_agent.data],
     "since": since.total,
-    "walked": [session.id for page in walked for session in page.data],
+    "pages": [session.id for page in pages for session in page.data],
     "refused": refused.error.fields.to_dict(),
-    "stranger": [stranger.status_code, stranger.parsed.error.code, stranger.parsed.error.message],
+    "wrong key": [wrong_key.status_code, wrong_key.parsed.error.code, wrong_key.parsed.error.message],
 }))
 """
 
 
 @pytest.fixture
-def key(world: World) -> str:
-    """25 sessions, the newest with a value for everything, and the third one of another agent."""
-    org, key = world.organization()
-    newest = session(
+def sessions(database: Database, organization: Organization) -> None:
+    """25 sessions: the newest has a value for each key, the third is of another agent."""
+    records = daily_sessions(24)
+    records[2]["agent_id"] = OTHER_AGENT_ID
+    newest = session_record(
         25,
         title="All of it",
         tags=["a", "b"],
@@ -84,65 +91,59 @@ def key(world: World) -> str:
         status="idle",
         created_at="2026-02-27T13:13:53.123456Z",
     )
-    others = [session(n, created_at=f"2026-02-{n:02}T00:00:00Z") for n in range(1, 25)]
-    others[2]["agent_id"] = OTHER_AGENT
-    world.load(org, agent(), agent(OTHER_AGENT), *others, newest)
-    return key
+    import_records(database, organization, agent_record(), agent_record(OTHER_AGENT_ID), *records, newest)
 
 
 @pytest.fixture
-def address(world: World, key: str) -> Iterator[str]:
-    with serving(world.path) as address:
-        yield address
+def url(database: Database, sessions: None) -> Iterator[str]:
+    """The URL of the running service."""
+    with serve(database.path) as url:
+        yield url
+
+
+def without(session: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in session.items() if key not in keys}
 
 
 @pytest.mark.parametrize("release", ["0.1.2", "newest"])
-def test_a_program_for_the_official_sdk_runs_here_by_one_variable(
-    world: World, key: str, address: str, release: str
-) -> None:
+def test_official_sdk_lists_sessions(client: FlaskClient, key: str, url: str, release: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("EVERRUNS_", "PYTHON"))}
-    environment |= {"EVERRUNS_API_URL": address, "EVERRUNS_API_KEY": key}
+    environment |= {"EVERRUNS_API_URL": url, "EVERRUNS_API_KEY": key}
     if release != "newest":
-        folder = Path(sys.prefix) / f"sdk-{release}"
-        assert folder.is_dir(), f"{folder} is missing: 'make .venv/dev' puts it there"
-        environment["PYTHONPATH"] = str(folder)
-    command = [sys.executable, "-c", SDK, OTHER_AGENT, WRONG_KEY]
+        directory = Path(sys.prefix) / f"sdk-{release}"
+        assert directory.is_dir(), "run 'make .venv/dev', which installs it"
+        environment["PYTHONPATH"] = str(directory)
+    command = [sys.executable, "-c", SDK, OTHER_AGENT_ID, WRONG_KEY]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)
-    assert (told["version"] == "0.1.2") == (release == "0.1.2")
-    served = world.json(key)["data"]
+    result = json.loads(ran.stdout)
+    assert (result["version"] == "0.1.2") == (release == "0.1.2")
+    served = client.get("/v1/sessions").get_json()["data"]
     unknown = ["features", "harness_id"] if release == "0.1.2" else []
-    assert told["all"] == [without(session, *unknown) for session in served]
-    assert [(session["id"], session["agent_id"]) for session in told["of agent"]] == [("session_3", OTHER_AGENT)]
-    assert told["stranger"] == {"code": "unauthorized", "message": Unauthorized().message, "status": 401}
+    assert result["all"] == [without(session, *unknown) for session in served]
+    assert [(session["id"], session["agent_id"]) for session in result["of agent"]] == [("session_3", OTHER_AGENT_ID)]
+    assert result["wrong key"] == {"code": "unauthorized", "message": Unauthorized().message, "status": 401}
 
 
-def without(session: dict[str, object], *names: str) -> dict[str, object]:
-    return {name: value for name, value in session.items() if name not in names}
-
-
-def test_a_client_generated_from_the_description_lists_filters_and_pages(
-    world: World, key: str, address: str, tmp_path: Path
-) -> None:
+def test_generated_client_lists_filters_and_pages(client: FlaskClient, key: str, url: str, tmp_path: Path) -> None:
     config = tmp_path / "config.yml"
-    config.write_text("post_hooks: []  # which only tidy the code\n")
+    config.write_text("post_hooks: []  # which only format the code\n")
     command = [str(Path(sys.executable).with_name("openapi-python-client")), "generate", "--fail-on-warning"]
-    command += ["--url", f"{address}/api-doc/openapi.json", "--config", str(config)]
+    command += ["--url", f"{url}/api-doc/openapi.json", "--config", str(config)]
     command += ["--meta", "none", "--output-path", str(tmp_path / "generated")]
     generated = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert generated.returncode == 0, generated.stdout + generated.stderr
-    command = [sys.executable, "-c", GENERATED, address, key, OTHER_AGENT]
+    command = [sys.executable, "-c", GENERATED, url, key, OTHER_AGENT_ID]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)
-    newest, *counts = told["first"]
-    served = world.json(key)["data"][0]
+    result = json.loads(ran.stdout)
+    newest, *counts = result["first"]
+    served = client.get("/v1/sessions").get_json()["data"][0]
     assert newest.pop("created_at") == "2026-02-27T13:13:53.123456+00:00"
     assert without(newest, "updated_at") == without(served, "created_at", "updated_at")
     assert counts == [20, 25, 0, 20]
-    assert told["of agent"] == ["session_3"]
-    assert told["since"] == 1
-    assert told["walked"] == [f"session_{n}" for n in range(25, 0, -1)]
-    assert told["refused"] == {"limit": ["must be a whole number from 1 to 100, not '0'"]}
-    assert told["stranger"] == [401, "unauthorized", Unauthorized().message]
+    assert result["of agent"] == ["session_3"]
+    assert result["since"] == 1
+    assert result["pages"] == [f"session_{n}" for n in range(25, 0, -1)]
+    assert result["refused"] == {"limit": ["must be from 1 to 100; got '0'"]}
+    assert result["wrong key"] == [401, "unauthorized", Unauthorized().message]

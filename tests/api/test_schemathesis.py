@@ -1,0 +1,31 @@
+"""The running service agrees with its OpenAPI document, for requests that schemathesis generates from it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from everruns.records import Organization
+from everruns.store.db import Database
+from tests.support import ROOT
+from tests.support.database import import_records
+from tests.support.records import agent_record, daily_sessions
+from tests.support.server import serve
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+
+
+def test_schemathesis_finds_no_failure(
+    database: Database, organization: Organization, key: str, tmp_path: Path
+) -> None:
+    import_records(database, organization, agent_record(), *daily_sessions(25))
+    with serve(database.path, "app:app") as url:
+        command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIG), "run"]
+        command += [str(ROOT / "everruns/web/openapi.json"), "--url", url, "--header", f"Authorization: Bearer {key}"]
+        command += ["--continue-on-failure", "--no-color"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "Tested: 5" in ran.stdout
+    for phase in ("Examples", "Coverage", "Fuzzing"):
+        assert f"✅ {phase}" in ran.stdout
