@@ -287,6 +287,7 @@ def import_(database: Database, org: str, merge: bool, files: tuple[str, ...]) -
 
     The FILE - is standard input. All records are stored, or none.
     """
+    database.refuse_on_replica()
     with database.read() as connection:
         find_organization(connection, org)  # before a pipe is read, which may take long
     with ExitStack() as stack:
@@ -318,6 +319,7 @@ def pull(database: Database, org: str, url: str) -> None:
 
     The API key of the other server is read from EVERRUNS_PULL_KEY.
     """
+    database.refuse_on_replica()
     with database.read() as connection:
         find_organization(connection, org)
     key = os.environ.get("EVERRUNS_PULL_KEY")
