@@ -63,14 +63,18 @@ def database(database_path: Path) -> Iterator[Database]:
 def organization(database: Database) -> Organization:
     """An organization."""
     with database.write() as connection:
-        return organizations.create_organization(connection, "Acme", ORGANIZATION_ID)
+        organization = organizations.create_organization(connection, "Acme", ORGANIZATION_ID)
+    database.close()  # some tests move or lock the file
+    return organization
 
 
 @pytest.fixture
 def key(database: Database, organization: Organization) -> str:
     """A key of the organization."""
     with database.write() as connection:
-        return organizations.create_key(connection, organization, "test")
+        key = organizations.create_key(connection, organization, "test")
+    database.close()
+    return key
 
 
 @pytest.fixture

@@ -83,10 +83,7 @@ def test_first_and_last_year(
 def test_invalid_arguments_are_refused_by_name(client: FlaskClient) -> None:
     response = client.get(f"{URL}?days=0&limit=5")
     assert response.status_code == 400
-    assert response.get_json()["error"]["fields"] == {
-        "days": ["must be from 1 to 366; got '0'"],
-        "limit": ["is not an argument; use agent_id, days or until"],
-    }
+    assert list(response.get_json()["error"]["fields"]) == ["days", "limit"]
 
 
 def test_key_is_required(app: Flask) -> None:

@@ -77,13 +77,13 @@ def test_values_that_are_not_empty(value: object) -> None:
     assert not is_empty(value)
 
 
-def test_nested_messages_are_flattened_to_lines_with_their_path() -> None:
+def test_nested_messages_are_flattened_to_paths() -> None:
     messages = {"title": ["one", "two"], "capabilities": {2: {"ref": ["is missing"]}}, "tags": {0: ["three"]}}
     assert list(flatten(messages)) == [
-        "title one",
-        "title two",
-        "capabilities[2].ref is missing",
-        "tags[0] three",
+        ("title", "one"),
+        ("title", "two"),
+        ("capabilities[2].ref", "is missing"),
+        ("tags[0]", "three"),
     ]
 
 

@@ -89,7 +89,7 @@ def test_all_errors_are_reported_in_the_order_given() -> None:
     assert sessions_errors("limit=5&limit=5&offset=-1&agentid=agent_1&created_after=2026") == {
         "limit": ["must be given once; got it 2 times"],
         "offset": ["must be a whole number from 0 to 2147483647; got '-1'"],
-        "agentid": ["is not an argument; use agent_id, created_after, created_before, offset or limit"],
+        "agentid": ["is not an argument; this path takes agent_id, created_after, created_before, offset, limit"],
         "created_after": ["must be an ISO 8601 time with a zone, such as 2026-02-27T13:13:53Z; got '2026'"],
     }
 
@@ -138,7 +138,7 @@ def test_digits_after_the_microsecond_of_a_bound_mean_the_next_microsecond() -> 
         ("until=", "until", "must be a day"),
         ("until=2026-02-27&until=2026-02-27", "until", "must be given once; got it 2 times"),
         ("agent_id=x", "agent_id", "must be agent_"),
-        ("limit=5", "limit", "is not an argument; use agent_id, days or until"),
+        ("limit=5", "limit", "is not an argument; this path takes agent_id, days, until"),
     ],
 )
 def test_invalid_activity_argument_is_refused(query: str, name: str, error: str) -> None:
