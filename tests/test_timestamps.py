@@ -71,7 +71,7 @@ def test_next_microsecond_of_the_last_one_is_an_overflow() -> None:
 
 
 @given(
-    st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31)),  # noqa: DTZ001
+    st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31)),
     st.integers(-23 * 60 - 59, 23 * 60 + 59),
 )
 def test_stored_timestamp_is_the_same_time_and_sorts_by_time(local: datetime, offset_minutes: int) -> None:

@@ -8,8 +8,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.exceptions import BadGateway, BadRequest, HTTPException, ImATeapot, InternalServerError
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import (
+    BadGateway,
+    BadRequest,
+    HTTPException,
+    ImATeapot,
+    InternalServerError,
+    RequestEntityTooLarge,
+)
 
 from everruns.store.db import Database
 
@@ -41,15 +47,16 @@ def raising_url(app: Flask, error: Exception) -> str:
 
 def test_missing_key(app: Flask) -> None:
     message = "a valid API key is required: send 'Authorization: Bearer evr_…'"
-    expected = (401, {"code": "unauthorized", "message": message}, {"WWW-Authenticate": "Bearer"})
-    assert get_error(app.test_client(), "/v1/sessions") == expected
+    status, error, headers = get_error(app.test_client(), "/v1/sessions")
+    assert (status, error) == (401, {"code": "unauthorized", "message": message})
+    assert headers == {"WWW-Authenticate": "Bearer"}
     assert "evr_…" in app.test_client().get("/v1/sessions").text  # not escaped
 
 
 def test_other_organization(client: FlaskClient) -> None:
     message = "X-Org-Id must be the organization of this API key; correct it or leave it out"
-    expected = (403, {"code": "organization_mismatch", "message": message}, {})
-    assert get_error(client, "/v1/sessions", X_Org_Id="org_2") == expected
+    error = {"code": "organization_mismatch", "message": message}
+    assert get_error(client, "/v1/sessions", X_Org_Id="org_2") == (403, error, {})
 
 
 def test_invalid_arguments(client: FlaskClient) -> None:
@@ -131,8 +138,8 @@ def test_internal_error_is_logged_and_says_nothing(
     app: Flask, client: FlaskClient, key: str, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     message = "an error of the service; it is logged with this request_id"
-    expected = (500, {"code": "internal_error", "message": message}, {})
-    assert get_error(client, raising_url(app, error)) == expected
+    body = {"code": "internal_error", "message": message}
+    assert get_error(client, raising_url(app, error)) == (500, body, {})
     (record,) = caplog.records
     assert (record.levelno, record.getMessage()) == (logging.ERROR, f"internal error (request_id {REQUEST_ID})")
     assert record.exc_info

@@ -45,9 +45,7 @@ def sessions(database: Database, organization: Organization) -> None:
 
 
 @pytest.mark.parametrize("command", WRITING, ids=" ".join)
-def test_writing_is_refused_in_one_line(
-    database_path: Path, run_command: CommandRunner, command: list[str]
-) -> None:
+def test_writing_is_refused_in_one_line(database_path: Path, run_command: CommandRunner, command: list[str]) -> None:
     before = database_path.read_bytes()
     result = run_command(*command, exit_code=1, env={"EVERRUNS_PULL_KEY": "evr_1", **REPLICA})
     message = "Error: this is a read replica (EVERRUNS_READ_ONLY is set); run the command on the primary\n"

@@ -1,21 +1,20 @@
-"""deploy/requirements.lock: all that a server installs, each pinned with its hashes."""
+"""deploy/requirements.lock, from which `make install` installs a server."""
 
 import re
 import tomllib
 
-from tests.conftest import ROOT
+from tests.support import ROOT
 
 
-def test_the_lock_pins_with_hashes_all_that_a_server_needs() -> None:
+def test_lock_pins_every_requirement_of_a_server_with_hashes() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    needed = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["replicas"]
-    needed += [*project["build-system"]["requires"], "editables"]
+    required = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["replicas"]
+    required += [*project["build-system"]["requires"], "editables"]
     text = (ROOT / "deploy/requirements.lock").read_text().replace("\\\n", " ")
-    pinned = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
     names = set()
-    for line in pinned:
-        found = re.fullmatch(r"([a-z0-9-]+)==[0-9.]+ +(--hash=sha256:[0-9a-f]{64} *)+", line)
-        assert found, line
-        names.add(found[1])
-    assert {re.split(r"[^a-z0-9-]", name)[0] for name in needed} <= names
-    assert "://" not in text
+    for line in text.splitlines():
+        if line and not line.lstrip().startswith("#"):
+            pinned = re.fullmatch(r"([a-z0-9-]+)==[0-9.]+ +(--hash=sha256:[0-9a-f]{64} *)+", line)
+            assert pinned, line
+            names.add(pinned[1])
+    assert {re.split(r"[^a-z0-9-]", requirement)[0] for requirement in required} <= names, "run 'make lock'"
