@@ -35,7 +35,16 @@ TIMESTAMPS = [
     "9999-12-31T23:59:59.999999Z",
 ]
 BOUNDS = [*TIMESTAMPS, "0001-01-01T00:00:00.000001Z", "2026-02-27T13:13:52.999999Z", "2027-01-01T00:00:00.000000Z"]
-ALL_FILTERS = [Filters(1), Filters(1, 1), Filters(1, 2), Filters(2), Filters(2, 3), Filters(3)]
+ALL_FILTERS = [
+    Filters(1),
+    Filters(1, 1),
+    Filters(1, 2),
+    Filters(1, status="idle"),
+    Filters(1, 1, "active"),
+    Filters(2),
+    Filters(2, 3),
+    Filters(3),
+]
 
 INSERT = """
 INSERT INTO sessions (organization_id, agent_id, public_id, status, created_at, updated_at)
@@ -99,12 +108,14 @@ def write(connection: sqlite3.Connection, writes: list[tuple[str, list[dict[str,
 
 def matching(connection: sqlite3.Connection, filters: Filters) -> list[tuple[str, int]]:
     """Return created_at and id of all sessions that match, newest first, without the use of any count."""
-    rows = connection.execute("SELECT organization_id, agent_id, created_at, id FROM sessions").fetchall()
+    rows = connection.execute("SELECT organization_id, agent_id, status, created_at, id FROM sessions").fetchall()
     return sorted(
         (
             (created_at, row_id)
-            for organization_id, agent_id, created_at, row_id in rows
-            if organization_id == filters.organization_id and filters.agent_id in (counts.ALL_AGENTS, agent_id)
+            for organization_id, agent_id, status, created_at, row_id in rows
+            if organization_id == filters.organization_id
+            and filters.agent_id in (counts.ALL_AGENTS, agent_id)
+            and filters.status in (None, status)
         ),
         reverse=True,
     )

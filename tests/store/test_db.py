@@ -121,7 +121,7 @@ COMMANDS: dict[str, list[str]] = {
     "create-org": ["create-org", "New"],
     "create-key": ["create-key", "ORG"],
     "revoke-key": ["revoke-key", "ORG", "KEY"],
-    "import": ["import", "--org", "ORG", "-"],
+    "import": ["import", "ORG", "-"],
     "load-catalog": ["load-catalog", "CATALOG"],
     "check --repair": ["check", "--repair"],
     "heartbeat": ["heartbeat"],
@@ -213,6 +213,7 @@ def test_a_file_that_is_replaced_is_opened_again(
     other = create_database(tmp_path / "other.db")
     execute(other, INSERT)
     assert names(database) == ["Acme"]
+    database.checkpoint()
     os.replace(other, database.path)
     assert names(database) == ["x"]
 
@@ -351,6 +352,7 @@ def test_a_database_locked_past_the_timeout_is_503(
     database: Database, key: str, new_app: Callable[[], Flask], caplog: pytest.LogCaptureFixture
 ) -> None:
     client = client_with_key(new_app(), key)
+    database.close()
     with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("DELETE FROM sessions")

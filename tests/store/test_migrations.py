@@ -67,7 +67,7 @@ def dump(path: Path) -> list[str]:
 
 
 def backups(path: Path) -> list[Path]:
-    return sorted(path.parent.glob(f"{path.name}.*.backup"))
+    return sorted(path.parent.glob(f"{path.name}.backup-version-5*"))
 
 
 def served(path: Path, key: str, arguments: str = "limit=100") -> Any:

@@ -7,17 +7,20 @@ import sqlite3
 import pytest
 
 from everruns.records import Organization
+from everruns.store import check
 from everruns.store.db import Database
 from everruns.store.organizations import (
-    any_organization,
     create_key,
     create_organization,
+    delete_organization,
     find_by_key,
     find_organization,
     list_keys,
+    list_organizations,
     revoke_keys,
 )
-from tests.support.database import execute
+from tests.support.database import execute, import_records
+from tests.support.records import agent_record, harness_record, session_record
 from tests.support.sql import execute_without_foreign_keys
 
 PAST, FUTURE = "2020-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"
@@ -36,14 +39,13 @@ def new_key(database: Database, organization: Organization, expires_in_days: int
 
 def owner(database: Database, key: str) -> Organization | None:
     with database.read() as connection:
-        return find_by_key(connection, key)
+        found = find_by_key(connection, key)
+    return found and found[0]
 
 
 def test_a_new_organization_gets_an_id_that_sorts_by_time(database: Database) -> None:
     with database.write() as connection:
-        assert not any_organization(connection)
         first, second = (create_organization(connection, "Acme") for _ in range(2))
-        assert any_organization(connection)
     assert re.fullmatch("org_[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}", first.public_id)
     assert first.public_id[:16] <= second.public_id[:16]
     assert first.public_id != second.public_id
@@ -71,6 +73,39 @@ def test_only_the_sha256_of_a_key_is_stored(database: Database, organization: Or
     assert stored == [(hashlib.sha256(key.encode()).digest(), key[:12])]
     for file in database.path.parent.iterdir():
         assert key.encode() not in file.read_bytes()
+
+
+def test_a_key_may_be_read_only(database: Database, organization: Organization) -> None:
+    with database.write() as connection:
+        keys = {
+            read_only: create_key(connection, organization, "x", read_only=read_only) for read_only in (True, False)
+        }
+        for read_only, key in keys.items():
+            assert find_by_key(connection, key) == (organization, read_only)
+        assert [key.access for key in list_keys(connection, organization)] == ["read-only", None]
+
+
+def test_organizations_are_listed_with_their_number_of_sessions(
+    database: Database, organization: Organization, other: Organization
+) -> None:
+    sessions = [session_record(n, agent_id=None, status=status) for n, status in enumerate(("idle", "active", "idle"))]
+    import_records(database, organization, *sessions)
+    with database.read() as connection:
+        assert list(list_organizations(connection)) == [(organization, 3), (other, 0)]
+
+
+def test_nothing_of_a_deleted_organization_is_left_and_the_other_stays(
+    database: Database, organization: Organization, other: Organization
+) -> None:
+    for each in (organization, other):
+        import_records(database, each, harness_record("harness_1"), agent_record(), session_record())
+        new_key(database, each)
+    with database.write() as connection:
+        delete_organization(connection, organization)
+    for table in ("api_keys", "harnesses", "agents", "sessions", "session_counts"):
+        assert execute(database.path, f"SELECT DISTINCT organization_id FROM {table}") == [(other.id,)]
+    with database.read() as connection:
+        assert list(check.errors(connection)) == []
 
 
 def test_an_unknown_key_has_no_organization(database: Database, organization: Organization) -> None:

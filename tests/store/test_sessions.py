@@ -105,12 +105,15 @@ def expected_page(
 ) -> tuple[list[Any], int, str | None]:
     """Return rows, total and newest timestamp. `owners` are the harnesses and agents."""
     known: dict[str, Any] = {BASE_HARNESS: {"id": BASE_HARNESS, "capabilities": []}}
-    known |= {canonical_id(item["id"]): item for item in owners}
+    for item in owners:
+        key = canonical_id(item["id"])
+        known[key] = {**item, "id": known.get(key, item)["id"]}  # the id is shown as it was first stored
     stored: dict[str, Any] = {}
     for item in sessions:
         key = canonical_id(item["id"])
         if key not in stored or TIMESTAMPS[item["updated_at"]] >= TIMESTAMPS[stored[key]["updated_at"]]:
-            stored[key] = item  # a dict keeps the position of a key that is replaced
+            # A dict keeps the position of a key that is replaced.
+            stored[key] = {**item, "id": stored.get(key, item)["id"]}
     in_order = enumerate(stored.values())
     newest_first = sorted(in_order, key=lambda pair: (TIMESTAMPS[pair[1]["created_at"]], pair[0]), reverse=True)
     after, before = bounds(query)

@@ -35,7 +35,7 @@ def run_import(run_command: CommandRunner, organization: Organization) -> Import
         lines = [record if isinstance(record, str | bytes) else json.dumps(record) for record in records]
         content = b"\n".join(line.encode() if isinstance(line, str) else line for line in lines)
         options = ["--merge"] if merge else []
-        return run_command("import", "--org", organization.public_id, *options, "-", stdin=content, exit_code=exit_code)
+        return run_command("import", organization.public_id, *options, "-", stdin=content, exit_code=exit_code)
 
     return run
 
@@ -53,7 +53,7 @@ def stored(database: Database, organization: Organization) -> dict[str, Any]:
 def test_the_sample_is_served_as_it_was_exported(
     client: FlaskClient, run_command: CommandRunner, organization: Organization
 ) -> None:
-    command = ["import", "--org", organization.public_id, str(SAMPLE)]
+    command = ["import", organization.public_id, str(SAMPLE)]
     first, second = run_command(*command), run_command(*command)
     assert first.stderr.splitlines()[:2] == [
         "agents: 3 new, 0 changed, 0 unchanged",
@@ -193,9 +193,9 @@ def test_a_record_replaces_what_is_stored_under_its_id(
     result = run_import(agent_record(name="new"), session_record("Ab", title="new"), session_record("Ab", title="new"))
     assert result.stderr == "agents: 0 new, 1 changed, 0 unchanged\nsessions: 0 new, 1 changed, 1 unchanged\n"
     records = stored(database, organization)
-    assert list(records) == [AGENT_ID, "session_Ab"]
+    assert list(records) == [AGENT_ID, "session_a-B"], "the id is shown as it was first stored"
     assert (records[AGENT_ID]["name"], records[AGENT_ID]["capabilities"], records[AGENT_ID]["tags"]) == ("new", [], [])
-    session = records["session_Ab"]
+    session = records["session_a-B"]
     assert (session["title"], session["tags"], session["model_id"], session["status"]) == ("new", [], None, "started")
 
 
@@ -303,8 +303,8 @@ def test_importing_a_page_that_is_served_serves_the_same(
     page = client.get("/v1/sessions?limit=100").get_json()
     copy, _ = create_organization(database)
     import_records(database, copy, agent_record())
-    run_command("import", "--org", copy.public_id, "-", stdin=json.dumps(page))
-    copied = run_command("export", "--org", copy.public_id).stdout.splitlines()
+    run_command("import", copy.public_id, "-", stdin=json.dumps(page))
+    copied = run_command("export", copy.public_id).stdout.splitlines()
     served = [session["id"] for session in page["data"]]
     newest_first = sorted(
         enumerate(json.loads(line) for line in copied if '"session_' in line),
@@ -464,7 +464,7 @@ def test_files_of_any_kind_are_imported_together(
         file.write_bytes(content)
     paths = [str(file) for file in files]
     result = run_command(
-        "import", "--org", organization.public_id, *paths[:3], "-", *paths[3:], stdin=json.dumps(agent_record())
+        "import", organization.public_id, *paths[:3], "-", *paths[3:], stdin=json.dumps(agent_record())
     )
     assert result.stderr == "agents: 1 new, 0 changed, 0 unchanged\nsessions: 8 new, 0 changed, 0 unchanged\n"
     assert list(stored(database, organization)) == [AGENT_ID, *(f"session_{n}" for n in range(1, 9))]
@@ -524,7 +524,7 @@ def test_an_error_names_file_line_and_key_and_nothing_is_stored(
 ) -> None:
     file = database.path.with_name("records.ndjson")
     file.write_text(f"{json.dumps(agent_record())}\n{json.dumps(record)}\n")
-    result = run_command("import", "--org", organization.public_id, str(file), exit_code=1)
+    result = run_command("import", organization.public_id, str(file), exit_code=1)
     assert result.stderr.startswith(f"{REFUSED}{file}:2: {error}")
     assert len(result.stderr.splitlines()) == 2
     assert result.stdout == ""
