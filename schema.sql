@@ -5,7 +5,7 @@
 -- tags and capabilities are JSON arrays, served as they are stored.
 
 PRAGMA application_id = 1163285075;  -- "EVRS"
-PRAGMA user_version = 6;
+PRAGMA user_version = 7;
 
 CREATE TABLE organizations (
   id           INTEGER PRIMARY KEY AUTOINCREMENT,  -- a reused id would inherit what was left of the old one
@@ -102,6 +102,8 @@ CREATE TABLE sessions (
 
 CREATE INDEX sessions_by_organization ON sessions (organization_id, created_at);  -- and id, the rowid
 CREATE INDEX sessions_by_agent ON sessions (organization_id, agent_id, created_at);
+CREATE INDEX sessions_by_status ON sessions (organization_id, status, created_at);
+CREATE INDEX sessions_by_agent_and_status ON sessions (organization_id, agent_id, status, created_at);
 
 -- The capability catalog. A dependency need not be in it: then it contributes nothing.
 CREATE TABLE capabilities (
@@ -130,7 +132,7 @@ CREATE TABLE heartbeat (
   at TEXT NOT NULL CHECK (at GLOB '????-??-??T??:??:??.??????Z')
 ) STRICT;
 
--- Two derived tables. Each has a view that computes what it must contain, from which it is checked and rebuilt.
+-- Derived tables. Each has a view that computes what it must contain, from which it is checked and rebuilt.
 
 -- The features of each available capability, including those of everything it depends on.
 -- Filled when a catalog is loaded.
@@ -217,4 +219,67 @@ WHEN (OLD.organization_id, OLD.agent_id, OLD.created_at, OLD.status)
 BEGIN
   INSERT INTO session_count_changes VALUES (OLD.organization_id, OLD.agent_id, OLD.created_at, OLD.status, -1);
   INSERT INTO session_count_changes VALUES (NEW.organization_id, NEW.agent_id, NEW.created_at, NEW.status, 1);
+END;
+
+-- Which sessions have a tag.
+CREATE TABLE session_tags (
+  organization_id INTEGER NOT NULL,
+  tag             TEXT NOT NULL,
+  session_id      INTEGER NOT NULL,
+  PRIMARY KEY (organization_id, tag, session_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW computed_session_tags (organization_id, tag, session_id) AS
+SELECT DISTINCT sessions.organization_id, tags.value, sessions.id
+FROM sessions
+JOIN json_each(sessions.tags) AS tags
+WHERE tags.type = 'text';
+
+CREATE TRIGGER sessions_insert_tags AFTER INSERT ON sessions
+BEGIN
+  INSERT OR IGNORE INTO session_tags (organization_id, tag, session_id)
+  SELECT NEW.organization_id, value, NEW.id
+  FROM json_each(NEW.tags)
+  WHERE type = 'text';
+END;
+
+CREATE TRIGGER sessions_delete_tags AFTER DELETE ON sessions
+BEGIN
+  DELETE FROM session_tags
+  WHERE organization_id = OLD.organization_id
+    AND tag IN (SELECT value FROM json_each(OLD.tags))
+    AND session_id = OLD.id;
+END;
+
+CREATE TRIGGER sessions_update_tags AFTER UPDATE OF tags ON sessions
+WHEN OLD.tags <> NEW.tags
+BEGIN
+  DELETE FROM session_tags
+  WHERE organization_id = OLD.organization_id
+    AND tag IN (SELECT value FROM json_each(OLD.tags))
+    AND session_id = OLD.id;
+  INSERT OR IGNORE INTO session_tags (organization_id, tag, session_id)
+  SELECT NEW.organization_id, value, NEW.id
+  FROM json_each(NEW.tags)
+  WHERE type = 'text';
+END;
+
+-- A full-text index of titles by groups of three characters, in any letter case. The titles stay in sessions.
+CREATE VIRTUAL TABLE session_titles USING fts5 (title, content = 'sessions', content_rowid = 'id', tokenize = 'trigram');
+
+CREATE TRIGGER sessions_insert_title AFTER INSERT ON sessions
+BEGIN
+  INSERT INTO session_titles (rowid, title) VALUES (NEW.id, NEW.title);
+END;
+
+CREATE TRIGGER sessions_delete_title AFTER DELETE ON sessions
+BEGIN
+  INSERT INTO session_titles (session_titles, rowid, title) VALUES ('delete', OLD.id, OLD.title);
+END;
+
+CREATE TRIGGER sessions_update_title AFTER UPDATE OF title ON sessions
+WHEN OLD.title IS NOT NEW.title
+BEGIN
+  INSERT INTO session_titles (session_titles, rowid, title) VALUES ('delete', OLD.id, OLD.title);
+  INSERT INTO session_titles (rowid, title) VALUES (NEW.id, NEW.title);
 END;

@@ -18,7 +18,7 @@ from everruns.ids import is_id
 from everruns.records import Organization
 from everruns.schemas.fields import escape
 from everruns.schemas.resources import SESSION_STATUSES
-from everruns.store import agents, catalog, check, heartbeat, organizations, schema, sessions
+from everruns.store import agents, catalog, check, derived, heartbeat, organizations, schema, sessions
 from everruns.store.db import Database, DatabaseUnavailable, ReadOnlyReplica, explain
 from everruns.timestamps import parse_timestamp
 from everruns.transfer import catalog as catalog_file
@@ -367,20 +367,22 @@ def load_catalog(database: Database, file: Path) -> None:
 
 
 @main.command("check")
-@click.option("--repair", is_flag=True, help="Recount sessions and provided features first.")
+@click.option("--repair", is_flag=True, help="First fill again what is derived: counts, tags, titles, features.")
 @click.pass_obj
 def check_(database: Database, repair: bool) -> None:
     """Check the database: integrity, schema, references, counts. Exit status 1 and a line for each error."""
     if repair:
         with write(database) as connection:
-            check.repair(connection)
+            derived.rebuild_all(connection)
     with database.read() as connection:
         errors = list(check.errors(connection))
     for error in errors:
         click.echo(error)
     if errors:
         advice = (
-            "restore a backup" if repair else "'everruns check --repair' corrects counts; otherwise restore a backup"
+            "restore a backup"
+            if repair
+            else "'everruns check --repair' corrects what is derived; otherwise restore a backup"
         )
         raise click.ClickException(f"{len(errors)} errors; {advice}")
     note("no errors")

@@ -36,6 +36,9 @@ class SessionsQuery(NamedTuple):
     created_before: str | None = None
     offset: int = 0
     limit: int = 20
+    status: str | None = None
+    tags: tuple[str, ...] = ()
+    search: str | None = None
 
 
 class ActivityQuery(NamedTuple):
@@ -53,6 +56,7 @@ class ListQuery(NamedTuple):
     offset: int
     limit: int
     include_archived: bool = False
+    with_session_counts: bool = False
 
 
 class Page(NamedTuple):

@@ -9,14 +9,15 @@ from everruns.api.pagination import page_content
 from everruns.api.resources import authenticate_write, not_found, refuse_base_harness
 from everruns.schemas import queries
 from everruns.store import tables
-from everruns.transfer.kinds import Kind
+from everruns.transfer.kinds import AGENT, Kind
 
 
 def list_by_name(kind: Kind) -> Response:
     """A page of the agents or harnesses, by name."""
     with database().read() as connection:
         organization = authenticate(connection)
-        query = queries.agents_query(request.query_string)
+        parse = queries.agents_query if kind is AGENT else queries.harnesses_query
+        query = parse(request.query_string)
         return cache.respond(
             connection,
             organization,

@@ -1,5 +1,7 @@
 """Pages of results, and the `Link` header (RFC 8288): the first, previous, next and last page."""
 
+from urllib.parse import urlencode
+
 from everruns.api.cache import Content
 from everruns.records import ListQuery, Page, SessionsQuery
 from everruns.timestamps import next_microsecond
@@ -18,11 +20,10 @@ def link(query: SessionsQuery, total: int, newest: str | None) -> str:
     References consist of a query only, so that they hold behind any proxy. All but `first` carry a `created_before`
     right after the newest session, so that sessions created later do not shift the pages.
     """
-    filters = f"agent_id={query.agent_id}&" if query.agent_id else ""
-    if query.created_after:
-        filters += f"created_after={query.created_after}&"
-    first = f"{filters}created_before={query.created_before}&" if query.created_before else filters
-    pinned = f"{filters}{_created_before(newest)}" if newest else first
+    filters = {"agent_id": query.agent_id, "status": query.status, "tag": query.tags, "search": query.search}
+    kept = {**filters, "created_after": query.created_after}
+    first = _query({**kept, "created_before": query.created_before})
+    pinned = _query({**kept, "created_before": _right_after(newest)}) if newest else first
     limit, offset = query.limit, query.offset
     start = offset % limit  # pages that do not start at a multiple of limit keep their alignment
     last = start + (total - start - 1) // limit * limit if total > start else 0
@@ -35,8 +36,13 @@ def link(query: SessionsQuery, total: int, newest: str | None) -> str:
     return ", ".join(links)
 
 
-def _created_before(newest: str) -> str:
+def _query(arguments: dict[str, str | tuple[str, ...] | None]) -> str:
+    text = urlencode({name: value for name, value in arguments.items() if value}, doseq=True, safe=":")
+    return f"{text}&" if text else ""
+
+
+def _right_after(newest: str) -> str | None:
     try:
-        return f"created_before={next_microsecond(newest)}&"
+        return next_microsecond(newest)
     except (OverflowError, ValueError):
-        return ""  # the end of year 9999, or a date that was stored by SQL and does not exist
+        return None  # the end of year 9999, or a date that was stored by SQL and does not exist

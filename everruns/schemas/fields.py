@@ -104,7 +104,8 @@ class Choice(Text):
     def _deserialize(self, value: Any, attr: str | None, data: _Data, **kwargs: Any) -> str:
         if value not in self.choices:
             *others, last = self.choices
-            raise ValidationError(f"must be {', '.join(others)} or {last}; got {shown(value)}")
+            rule = f"{', '.join(others)} or {last}" if others else last
+            raise ValidationError(f"must be {rule}; got {shown(value)}")
         return str(value)
 
 

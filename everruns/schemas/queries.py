@@ -8,7 +8,8 @@ from urllib.parse import parse_qs
 from marshmallow import RAISE, Schema, ValidationError, validates_schema
 
 from everruns.records import ActivityQuery, ListQuery, SessionsQuery
-from everruns.schemas.fields import Day, Flag, PublicId, Text, Timestamp, WholeNumber
+from everruns.schemas.fields import Array, Choice, Day, Flag, PublicId, Text, Timestamp, WholeNumber, known_keys
+from everruns.schemas.resources import SESSION_STATUSES
 
 MAX_OFFSET = 2147483647
 MAX_LIMIT = 100
@@ -22,7 +23,7 @@ class _QuerySchema(Schema):
 
     def __init__(self) -> None:
         super().__init__()
-        names = ", ".join(self.fields) or "no arguments"
+        names = ", ".join(known_keys(self)) or "no arguments"
         self.error_messages["unknown"] = f"is not an argument; this path takes {names}"
 
 
@@ -43,6 +44,9 @@ class StatsQuerySchema(_QuerySchema):
 class SessionsQuerySchema(StatsQuerySchema):
     """The arguments of `GET /v1/sessions`."""
 
+    status = Choice(*SESSION_STATUSES, load_default=None)
+    tags = Array(Text(1), data_key="tag", load_default=())
+    search = Text(1, MAX_SEARCH, load_default=None)
     offset = WholeNumber(0, MAX_OFFSET, load_default=0)
     limit = WholeNumber(1, MAX_LIMIT, load_default=20)
 
@@ -63,16 +67,23 @@ class CapabilitiesQuerySchema(_QuerySchema):
     limit = WholeNumber(1, MAX_LISTED, load_default=MAX_LISTED)
 
 
-class AgentsQuerySchema(CapabilitiesQuerySchema):
-    """The arguments of `GET /v1/agents` and `GET /v1/harnesses`."""
+class HarnessesQuerySchema(CapabilitiesQuerySchema):
+    """The arguments of `GET /v1/harnesses`."""
 
     include_archived = Flag(load_default=False)
+
+
+class AgentsQuerySchema(HarnessesQuerySchema):
+    """The arguments of `GET /v1/agents`."""
+
+    include = Choice("session_counts", load_default=None)
 
 
 _sessions_query = SessionsQuerySchema()
 _stats_query = StatsQuerySchema()
 _activity_query = ActivityQuerySchema()
 _agents_query = AgentsQuerySchema()
+_harnesses_query = HarnessesQuerySchema()
 _capabilities_query = CapabilitiesQuerySchema()
 _no_query = _QuerySchema()
 
@@ -84,7 +95,8 @@ def sessions_query(query_string: bytes) -> SessionsQuery:
     >>> sessions_query(b"limit=5").limit
     5
     """
-    return SessionsQuery(**_load(_sessions_query, query_string))
+    loaded = _load(_sessions_query, query_string)
+    return SessionsQuery(**{**loaded, "tags": tuple(loaded["tags"])})
 
 
 def stats_query(query_string: bytes) -> SessionsQuery:
@@ -98,8 +110,14 @@ def activity_query(query_string: bytes) -> ActivityQuery:
 
 
 def agents_query(query_string: bytes) -> ListQuery:
-    """Validate the query string of `GET /v1/agents` and `GET /v1/harnesses`."""
-    return ListQuery(**_load(_agents_query, query_string))
+    """Validate the query string of `GET /v1/agents`."""
+    loaded = _load(_agents_query, query_string)
+    return ListQuery(with_session_counts=loaded.pop("include") is not None, **loaded)
+
+
+def harnesses_query(query_string: bytes) -> ListQuery:
+    """Validate the query string of `GET /v1/harnesses`."""
+    return ListQuery(**_load(_harnesses_query, query_string))
 
 
 def capabilities_query(query_string: bytes) -> ListQuery:
@@ -114,14 +132,15 @@ def no_query(query_string: bytes) -> None:
 
 def _load(schema: Schema, query_string: bytes) -> dict[str, Any]:
     arguments = parse_qs(query_string.decode("utf-8", "replace"), keep_blank_values=True)
-    errors: dict[str, list[str]] = {
+    several = {field.data_key for field in schema.fields.values() if isinstance(field, Array)}
+    errors: dict[str, Any] = {
         name: [f"must be given once; got it {len(values)} times"]
         for name, values in arguments.items()
-        if len(values) > 1
+        if len(values) > 1 and name not in several
     }
     loaded: dict[str, Any] = {}
     try:
-        loaded = schema.load({name: values[0] for name, values in arguments.items()})
+        loaded = schema.load({name: values if name in several else values[0] for name, values in arguments.items()})
     except ValidationError as error:
         errors = {**error.messages_dict, **errors}
     if errors:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from everruns.records import ListQuery, Page, Record
+from everruns.store import derived
 
 BUILT_IN = Path(__file__).with_name("catalog.json")
 
@@ -37,22 +38,6 @@ WHERE :search IS NULL
 ORDER BY id
 """
 
-WRONG_FEATURES = """
-SELECT 'must have', capability_id, feature
-FROM (
-  SELECT capability_id, feature FROM computed_provided_features
-  EXCEPT
-  SELECT capability_id, feature FROM provided_features
-)
-UNION ALL
-SELECT 'must not have', capability_id, feature
-FROM (
-  SELECT capability_id, feature FROM provided_features
-  EXCEPT
-  SELECT capability_id, feature FROM computed_provided_features
-)
-"""
-
 
 def replace(connection: sqlite3.Connection, capabilities: list[Record]) -> None:
     """Replace the whole catalog by validated `capabilities`, inside a write transaction."""
@@ -80,7 +65,7 @@ def replace(connection: sqlite3.Connection, capabilities: list[Record]) -> None:
         """,
         _pairs(capabilities, "features"),
     )
-    provide_features(connection)
+    derived.rebuild(connection, "provided_features")
 
 
 def list_capabilities(connection: sqlite3.Connection, query: ListQuery) -> Page:
@@ -94,24 +79,6 @@ def render(connection: sqlite3.Connection, capability_id: str) -> str | None:
     """Return the capability as JSON, or None."""
     row = connection.execute(f"{SELECT_CAPABILITIES} WHERE id = :id", {"id": capability_id}).fetchone()
     return row[0] if row else None
-
-
-def provide_features(connection: sqlite3.Connection) -> None:
-    """Compute `provided_features` from the catalog."""
-    connection.execute("DELETE FROM provided_features")
-    connection.execute(
-        """
-        INSERT INTO provided_features (capability_id, feature)
-        SELECT capability_id, feature
-        FROM computed_provided_features
-        """
-    )
-
-
-def wrong_features(connection: sqlite3.Connection) -> Iterator[str]:
-    """Yield a line for each provided feature that the catalog does not agree with."""
-    for rule, capability_id, feature in connection.execute(WRONG_FEATURES):
-        yield f"provided_features: {capability_id} {rule} {feature}"
 
 
 def _pairs(capabilities: list[Record], key: str) -> Iterator[tuple[str, str]]:

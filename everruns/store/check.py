@@ -1,10 +1,10 @@
-"""Checking the database, and repairing what is derived."""
+"""Checking the database."""
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 
-from everruns.store import catalog, counts, schema
+from everruns.store import derived, schema
 
 # Orphans are listed with null in place of what is missing; a capability that is not an object provides no features.
 WRONG_CAPABILITIES = """
@@ -32,14 +32,7 @@ def errors(connection: sqlite3.Connection) -> Iterator[str]:
         yield f"{table} row {row} refers to a row of {parent} that does not exist"
     for table, row in connection.execute(WRONG_CAPABILITIES):
         yield f"{table} row {row}: each of its capabilities must be an object"
-    yield from counts.wrong_counts(connection)
-    yield from catalog.wrong_features(connection)
-
-
-def repair(connection: sqlite3.Connection) -> None:
-    """Compute the derived tables again, inside a write transaction."""
-    counts.recount(connection)
-    catalog.provide_features(connection)
+    yield from derived.differences(connection)
 
 
 def _missing(connection: sqlite3.Connection) -> Iterator[str]:

@@ -4,11 +4,10 @@ Within one day sessions are counted one by one, so that the cost grows with the 
 """
 
 import sqlite3
-from collections.abc import Iterator
 from datetime import date, timedelta
-from typing import NamedTuple
 
-ALL_AGENTS = 0
+from everruns.store.filters import Filters
+
 BEGINNING = ""  # sorts before all timestamps
 END = "~"  # sorts after all timestamps, and after all that begin with the text before it
 YEAR, MONTH, DAY = 4, 7, 10  # how many characters of a timestamp name the period
@@ -69,33 +68,6 @@ WHERE organization_id = :organization_id
 GROUP BY period
 """
 
-WRONG_COUNTS = """
-SELECT organization_id, agent_id, period, status, SUM(counted), SUM(actual)
-FROM (
-  SELECT organization_id, agent_id, period, status, sessions AS counted, 0 AS actual
-  FROM session_counts
-  UNION ALL
-  SELECT organization_id, agent_id, period, status, 0, sessions
-  FROM computed_session_counts
-)
-GROUP BY organization_id, agent_id, period, status
-HAVING SUM(counted) <> SUM(actual)
-"""
-
-
-class Filters(NamedTuple):
-    """What to count: the sessions of an organization, or of one of its agents, with any status or one."""
-
-    organization_id: int
-    agent_id: int = ALL_AGENTS
-    status: str | None = None
-
-    @property
-    def conditions(self) -> str:
-        """The conditions on `sessions` besides `organization_id`: fixed text for bound values."""
-        agent = "" if self.agent_id == ALL_AGENTS else "AND agent_id = :agent_id"
-        return agent if self.status is None else f"{agent} AND status = :status"
-
 
 def count(
     connection: sqlite3.Connection, filters: Filters, created_after: str = BEGINNING, created_before: str = END
@@ -103,14 +75,14 @@ def count(
     """Return how many sessions match `filters` and were created in a period: start inclusive, end exclusive."""
     since = 0 if created_after == BEGINNING else _count_before(connection, filters, created_after)
     if created_before == END:
-        (sessions,) = connection.execute(COUNT_ALL, filters._asdict()).fetchone()
+        (sessions,) = connection.execute(COUNT_ALL, filters.values).fetchone()
         return int(sessions) - since
     return _count_before(connection, filters, created_before) - since
 
 
 def _count_before(connection: sqlite3.Connection, filters: Filters, timestamp: str) -> int:
     year, month, day = (timestamp[:precision] for precision in (YEAR, MONTH, DAY))
-    values = {**filters._asdict(), "year": year, "month": month, "day": day, "timestamp": timestamp}
+    values = {**filters.values, "year": year, "month": month, "day": day, "timestamp": timestamp}
     (earlier_periods,) = connection.execute(COUNT_PERIODS_BEFORE, values).fetchone()
     (in_day,) = connection.execute(COUNT_IN_DAY.format(conditions=filters.conditions), values).fetchone()
     return int(earlier_periods + in_day)
@@ -123,7 +95,7 @@ def find_offset(connection: sqlite3.Connection, filters: Filters, offset: int) -
     """
     period = ""
     for precision in (YEAR, MONTH, DAY):
-        values = {**filters._asdict(), "precision": precision, "within": period}
+        values = {**filters.values, "precision": precision, "within": period}
         for period, sessions in connection.execute(PERIODS_NEWEST_FIRST, values).fetchall():  # noqa: B007
             if offset < sessions:
                 break
@@ -134,25 +106,6 @@ def find_offset(connection: sqlite3.Connection, filters: Filters, offset: int) -
 def count_by_day(connection: sqlite3.Connection, filters: Filters, first: date, days: int) -> list[tuple[str, int]]:
     """Return `days` UTC days from `first` on, oldest first, and how many sessions were created on each."""
     names = [(first + timedelta(days=number)).isoformat() for number in range(days)]
-    values = {**filters._asdict(), "first": names[0], "last": names[-1]}
+    values = {**filters.values, "first": names[0], "last": names[-1]}
     counted = dict(connection.execute(COUNT_BY_DAY, values).fetchall())
     return [(name, counted.get(name, 0)) for name in names]
-
-
-def wrong_counts(connection: sqlite3.Connection) -> Iterator[str]:
-    """Yield a line for each count that differs from the number of sessions."""
-    for organization_id, agent_id, period, status, counted, actual in connection.execute(WRONG_COUNTS):
-        owner = f"organization row {organization_id}" + (f", agent row {agent_id}" if agent_id else "")
-        yield f"session_counts: {owner}, {period or 'all time'}, {status}: must be {actual}; got {counted}"
-
-
-def recount(connection: sqlite3.Connection) -> None:
-    """Replace all counts by the numbers of sessions."""
-    connection.execute("DELETE FROM session_counts")
-    connection.execute(
-        """
-        INSERT INTO session_counts (organization_id, agent_id, precision, period, status, sessions)
-        SELECT organization_id, agent_id, precision, period, status, sessions
-        FROM computed_session_counts
-        """
-    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from everruns.store import heartbeat
 
 APPLICATION_ID = 1163285075
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 OLDEST_VERSION = 5  # that can be migrated
 WRITER_CACHE_KIB = 8 * 1024  # an import touches index pages all over the file
 WAL_LIMIT_BYTES = 4 * 1024 * 1024

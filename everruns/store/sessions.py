@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from everruns.records import ActivityQuery, Organization, Page, SessionsQuery
 from everruns.store import agents, counts
-from everruns.store.counts import Filters
+from everruns.store.filters import Filters
 from everruns.store.tables import Table, find_id, rendering_values
 
 NO_AGENT = -1  # has no sessions
@@ -58,13 +58,13 @@ LEFT JOIN agents
 # After SELECT_SESSIONS. The inner SELECT skips rows in a covering index; of equal timestamps, the last stored is first.
 WHERE_IN_PAGE = """
 WHERE sessions.id IN (
-  SELECT id
-  FROM sessions
-  WHERE organization_id = :organization_id
+  SELECT sessions.id
+  {source}
+  WHERE sessions.organization_id = :organization_id
     {conditions}
-    AND created_at >= :created_after
-    AND created_at < :created_before
-  ORDER BY created_at DESC, id DESC
+    AND sessions.created_at >= :created_after
+    AND sessions.created_at < :created_before
+  ORDER BY sessions.created_at DESC, sessions.id DESC
   LIMIT :limit OFFSET :offset
 )
 ORDER BY sessions.created_at DESC, sessions.id DESC
@@ -79,6 +79,15 @@ WHERE organization_id = :organization_id
   AND created_at < :created_before
 ORDER BY created_at DESC
 LIMIT 1
+"""
+
+COUNT_MATCHES = """
+SELECT COUNT(*), MAX(sessions.created_at)
+{source}
+WHERE sessions.organization_id = :organization_id
+  {conditions}
+  AND sessions.created_at >= :created_after
+  AND sessions.created_at < :created_before
 """
 
 # The inner SELECT limits how many are deleted at once, so that nobody waits long for the lock.
@@ -118,26 +127,28 @@ def list_sessions(connection: sqlite3.Connection, organization: Organization, qu
     Inside a read transaction, rows and total are from the same snapshot. An agent that does not exist has no session.
     """
     filters = _filters(connection, organization, query.agent_id)
-    created_after = query.created_after or counts.BEGINNING
-    created_before = query.created_before or counts.END
-    total = counts.count(connection, filters, created_after, created_before)
+    filters = filters._replace(status=query.status, tags=query.tags, search=query.search)
+    clauses = {"source": filters.source, "conditions": filters.conditions}
     values = {
         **rendering_values(organization),
-        **filters._asdict(),
-        "created_after": created_after,
-        "created_before": created_before,
+        **filters.values,
+        "created_after": query.created_after or counts.BEGINNING,
+        "created_before": query.created_before or counts.END,
         "limit": query.limit,
-        "offset": 0,
+        "offset": query.offset,
     }
-    newest = connection.execute(FIND_NEWEST.format(conditions=filters.conditions), values).fetchone()
+    if filters.is_counted:
+        total = counts.count(connection, filters, values["created_after"], values["created_before"])
+        (newest,) = connection.execute(FIND_NEWEST.format(**clauses), values).fetchone() or (None,)
+        if 0 < query.offset < total:
+            newer = counts.count(connection, filters, values["created_before"])
+            values["created_before"], values["offset"] = counts.find_offset(connection, filters, newer + query.offset)
+    else:
+        total, newest = connection.execute(COUNT_MATCHES.format(**clauses), values).fetchone()
     if query.offset >= total:
-        return Page([], total, newest and newest[0])
-    if query.offset:
-        newer = counts.count(connection, filters, created_before)
-        values["created_before"], values["offset"] = counts.find_offset(connection, filters, newer + query.offset)
-    where = WHERE_IN_PAGE.format(conditions=filters.conditions)
-    rows = connection.execute(SELECT_SESSIONS + where, values).fetchall()
-    return Page([row for (row,) in rows], total, newest and newest[0])
+        return Page([], total, newest)
+    rows = connection.execute(SELECT_SESSIONS + WHERE_IN_PAGE.format(**clauses), values)
+    return Page([row for (row,) in rows], total, newest)
 
 
 def count_by_status(connection: sqlite3.Connection, organization: Organization, query: SessionsQuery) -> dict[str, int]:
@@ -182,7 +193,7 @@ def prune(
     filters = _filters(connection, organization, agent_id)._replace(status=status)
     if limit is None:
         return counts.count(connection, filters, created_before=created_before)
-    values = {**filters._asdict(), "created_before": created_before, "limit": limit}
+    values = {**filters.values, "created_before": created_before, "limit": limit}
     return connection.execute(PRUNE.format(conditions=filters.conditions), values).rowcount
 
 

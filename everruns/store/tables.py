@@ -101,6 +101,7 @@ def rendering_values(organization: Organization) -> dict[str, Any]:
         "organization_id": organization.id,
         "organization": organization.public_id,
         "base_harness": BASE_HARNESS,
+        "with_session_counts": False,
     }
 
 
@@ -135,6 +136,7 @@ def list_by_name(connection: sqlite3.Connection, table: Table, organization: Org
         **rendering_values(organization),
         "search": query.search and query.search.casefold(),
         "include_archived": query.include_archived,
+        "with_session_counts": query.with_session_counts,
     }
     rows = [row for (row,) in connection.execute(table.select_by_name, values)]
     return Page(rows[query.offset : query.offset + query.limit], len(rows))

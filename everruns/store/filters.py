@@ -1,0 +1,112 @@
+"""Which sessions a query asks for: fixed FROM clauses and conditions, and the values that they bind."""
+
+from typing import Any, NamedTuple
+
+from everruns.ids import canonical_id
+from everruns.store.tables import as_json
+
+ALL_AGENTS = 0
+SHORTEST_INDEXED = 3  # characters: the full-text index has groups of three
+
+FROM_SESSIONS = """
+FROM sessions
+"""
+
+# CROSS JOIN makes SQLite start at the index, so that the cost is that of the matches.
+FROM_TAG = """
+FROM session_tags
+CROSS JOIN sessions ON sessions.id = session_tags.session_id
+"""
+
+FROM_SEARCH = """
+FROM (
+  SELECT rowid AS id
+  FROM session_titles
+  WHERE session_titles MATCH :phrase
+  UNION
+  SELECT id
+  FROM sessions
+  WHERE organization_id = :organization_id
+    AND canonical_id = :searched_id
+) AS matches
+CROSS JOIN sessions ON sessions.id = matches.id
+"""
+
+HAS_FIRST_TAG = """
+  AND session_tags.organization_id = :organization_id
+  AND session_tags.tag = :first_tag
+"""
+
+HAS_ALL_TAGS = """
+  AND NOT EXISTS (
+    SELECT value
+    FROM json_each(:tags)
+    EXCEPT
+    SELECT tag
+    FROM session_tags
+    WHERE organization_id = :organization_id
+      AND session_id = sessions.id
+      AND tag IN (SELECT value FROM json_each(:tags))
+  )
+"""
+
+CONTAINS_TEXT = """
+  AND (instr(casefold(sessions.title), :text) > 0 OR sessions.canonical_id = :searched_id)
+"""
+
+
+class Filters(NamedTuple):
+    """The sessions of an organization, or of one of its agents, that match. Both by internal id."""
+
+    organization_id: int
+    agent_id: int = ALL_AGENTS
+    status: str | None = None
+    tags: tuple[str, ...] = ()
+    search: str | None = None
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether `session_counts` has the number of matching sessions."""
+        return not self.tags and self.search is None
+
+    @property
+    def source(self) -> str:
+        """The FROM clause."""
+        if self._is_search_indexed:
+            return FROM_SEARCH
+        return FROM_TAG if self.tags and self.search is None else FROM_SESSIONS
+
+    @property
+    def conditions(self) -> str:
+        """The conditions on the FROM clause, besides `organization_id` and the time."""
+        conditions = ""
+        if self.agent_id != ALL_AGENTS:
+            conditions += "  AND sessions.agent_id = :agent_id\n"
+        if self.status is not None:
+            conditions += "  AND sessions.status = :status\n"
+        if self.source == FROM_TAG:
+            conditions += HAS_FIRST_TAG
+        if len(self.tags) > 1 or (self.tags and self.source != FROM_TAG):
+            conditions += HAS_ALL_TAGS
+        if self.search is not None and not self._is_search_indexed:
+            conditions += CONTAINS_TEXT
+        return conditions
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values that the clauses bind."""
+        search = self.search or ""
+        return {
+            "organization_id": self.organization_id,
+            "agent_id": self.agent_id,
+            "status": self.status,
+            "tags": as_json(self.tags),
+            "first_tag": self.tags[0] if self.tags else None,
+            "phrase": '"' + search.replace('"', '""') + '"',
+            "text": search.casefold(),
+            "searched_id": canonical_id(search),
+        }
+
+    @property
+    def _is_search_indexed(self) -> bool:
+        return self.search is not None and len(self.search) >= SHORTEST_INDEXED and "\0" not in self.search
