@@ -1,0 +1,135 @@
+"""`kill -9` of an import at any moment: an acknowledged import is stored, any other one is stored whole or not at all.
+
+An import counts as acknowledged when it ended with exit status 0. It is killed after a random time, or before, within
+or after a random call that it makes on the database's files.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from random import Random
+from time import monotonic
+
+import pytest
+
+from tests.stress.imports import Failure, Importer, Reader
+from tests.stress.scale import scaled
+from tests.support.database import execute
+
+pytestmark = pytest.mark.needs("gcc")
+
+SIZES = (5, 300, 3000)
+
+
+def kill_imports(importer: Importer, kills: int) -> Counter[str]:
+    """Start imports and kill them until so many were killed; raise `AssertionError` for what they must not leave."""
+    random, outcomes = Random(1), Counter[str]()
+    calls, seconds = {}, {}
+    for size in SIZES:
+        started = monotonic()
+        calls[size] = len(importer.record_calls(size))
+        seconds[size] = monotonic() - started
+    while outcomes["killed"] < kills:
+        size = random.choice(SIZES)
+        after = importer.write_file(size)
+        action = random.choice(["time", "kill", "torn", "after"])
+        if action == "time":
+            delay = random.uniform(0, seconds[size])
+            what = f"import of {size} sessions killed after {delay:.4f} s"
+            process = importer.start()
+            try:
+                process.wait(delay)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        else:
+            at = random.randint(1, calls[size])
+            what = f"import of {size} sessions killed at call {at} of about {calls[size]} ({action})"
+            process = importer.start(Failure(action, at))
+        _, stderr = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), f"{what}: {stderr.decode()}"
+        stored = importer.verify(after, process.returncode, what)
+        outcomes["acknowledged" if process.returncode == 0 else "killed"] += 1
+        outcomes["killed, but stored"] += stored and process.returncode != 0
+    return outcomes
+
+
+@pytest.mark.parametrize("is_read", [True, False], ids=["read_meanwhile", "opened_by_nobody"])
+def test_an_import_that_is_killed_is_stored_whole_or_not_at_all(
+    database_path: Path, failing_calls: Path, record_property: Callable[[str, object], None], is_read: bool
+) -> None:
+    """A reader keeps the write-ahead log in use; without one, the next program recovers from what the kill left."""
+    importer = Importer(database_path, failing_calls)
+    reader = Reader(importer)
+    context: AbstractContextManager[object] = reader if is_read else nullcontext()
+    kills = scaled(4)
+    with context:
+        outcomes = kill_imports(importer, kills)
+    assert outcomes["killed"] == kills
+    for outcome, count in outcomes.items():
+        record_property(outcome, count)
+    if is_read:
+        assert reader.responses > kills
+        record_property("responses", reader.responses)
+
+
+def test_a_stopped_import_keeps_writers_waiting_but_not_readers(database_path: Path, failing_calls: Path) -> None:
+    importer = Importer(database_path, failing_calls)
+    importer.record_calls(40)
+    with Reader(importer) as reader:
+        for end in (signal.SIGCONT, signal.SIGKILL):
+            after = importer.write_file(1100)
+            process = importer.start(Failure("stop", at=20))
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+            result = importer.run_command(
+                "create-org", "Other", exit_code=1, env={"EVERRUNS_DATABASE_TIMEOUT": "0.1"}
+            )
+            assert "the database is locked by another program" in result.stderr
+            responses = reader.responses
+            while reader.responses < responses + 3:
+                assert reader.is_alive()
+            process.send_signal(end)
+            process.communicate()
+            assert importer.verify(after, process.returncode, f"stopped, then {end.name}") == (end == signal.SIGCONT)
+
+
+# --- the checks find what a wrong importer leaves -------------------------------------------------------------------
+
+ACKNOWLEDGES_AT_ONCE = "import os; os._exit(0)"
+
+TWO_TRANSACTIONS = """
+import pathlib, sys
+from everruns.cli import main
+file = pathlib.Path(sys.argv[-1])
+lines = file.read_text().splitlines(True)
+for part in (lines[:len(lines) // 2], lines[len(lines) // 2:]):
+    file.write_text("".join(part))
+    main(standalone_mode=False)
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "error"),
+    [(ACKNOWLEDGES_AT_ONCE, "acknowledged, but not stored"), (TWO_TRANSACTIONS, "stored in part")],
+    ids=["acknowledges_at_once", "two_transactions"],
+)
+def test_a_wrong_importer_is_found(database_path: Path, failing_calls: Path, program: str, error: str) -> None:
+    importer = Importer(database_path, failing_calls)
+    calls = len(importer.record_calls(40))
+    importer.command = [sys.executable, "-c", program]
+    after = importer.write_file(40)
+    process = importer.start(Failure("kill", at=calls + 5))
+    process.communicate()
+    with pytest.raises(AssertionError, match=error):
+        importer.verify(after, process.returncode, "a wrong importer")
+
+
+def test_a_missing_trigger_is_found(database_path: Path, failing_calls: Path) -> None:
+    importer = Importer(database_path, failing_calls)
+    execute(database_path, "DROP TRIGGER sessions_insert_count")
+    with pytest.raises(AssertionError, match="everruns check finds"):
+        importer.record_calls(5)
