@@ -1,0 +1,177 @@
+"""A full or failing disk: an import says so and leaves nothing, or is stored; readers get the right data or 503.
+
+A power cut is not simulated. SQLite is tested for it; what we owe is that a commit is synced before it is acknowledged,
+and that the write-ahead log is not emptied before the database file is synced.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.stress.imports import Failure, Importer, Reader
+from tests.stress.scale import scaled
+from tests.support import ROOT
+from tests.support.database import execute
+from tests.support.server import fetch, serve
+
+pytestmark = pytest.mark.needs("gcc")
+
+DISK_BYTES = 6 * 1024 * 1024
+DISK_FULL = "the disk is full; free some space and retry; nothing was changed"
+REFUSALS = (DISK_FULL, "the database cannot be used: ")
+FAILURES = [
+    Failure("eio"),
+    Failure("enospc"),
+    Failure("short"),
+    Failure("eio", sticky=True),
+    Failure("enospc", sticky=True),
+]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 6 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_refuses_the_import_and_readers_go_on(
+    small_disk: Path, database_path: Path, failing_calls: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """An import that was committed is not reported as refused because its log cannot be moved into the file then."""
+    path = small_disk / "everruns.db"
+    path.write_bytes(database_path.read_bytes())
+    importer, filler = Importer(path, failing_calls), small_disk / "filler"
+    importer.record_calls(1100)
+    outcomes = Counter[str]()
+    levels = scaled(4)
+    with Reader(importer):
+        for level in range(levels):
+            after = importer.write_file(1300 + level)
+            free = 32 * 1024 + level * 1024 * 1024 // levels
+            filler.write_bytes(bytes(_free_bytes(small_disk) - free))
+            process = importer.start()
+            _, stderr = process.communicate()
+            filler.unlink()
+            what = f"{free} bytes free: exit status {process.returncode}: {stderr.decode()}"
+            stored = importer.verify(after, process.returncode, what)
+            assert process.returncode == 0 or (DISK_FULL in stderr.decode() and not stored), what
+            outcomes["stored" if stored else "refused"] += 1
+    assert outcomes["refused"]
+    for outcome, count in outcomes.items():
+        record_property(outcome, count)
+
+
+def test_a_failing_call_is_reported_and_leaves_nothing(
+    database_path: Path, failing_calls: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """After a failed sync nobody knows what is on the disk: then the import may be stored though it was refused."""
+    importer = Importer(database_path, failing_calls)
+    importer.record_calls(40)
+    calls = importer.record_calls(40)
+    failures = [failure._replace(at=at) for failure in FAILURES for at in range(1, len(calls) + 1)]
+    outcomes = Counter[str]()
+    for failure in Random(1).sample(failures, min(len(failures), scaled(8))):
+        after = importer.write_file(40)
+        process = importer.start(failure)
+        _, stderr = process.communicate()
+        what = f"{failure}: exit status {process.returncode}: {stderr.decode()}"
+        assert process.returncode in (0, 1), what
+        assert process.returncode == 0 or any(refusal in stderr.decode() for refusal in REFUSALS), what
+        importer.verify(after, process.returncode, what)
+        outcomes["stored" if process.returncode == 0 else "refused"] += 1
+    assert outcomes["refused"]
+    for outcome, count in outcomes.items():
+        record_property(outcome, count)
+
+
+def test_a_service_that_cannot_read_returns_503_and_recovers(
+    database_path: Path, failing_calls: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    importer = Importer(database_path, failing_calls)
+    importer.record_calls(1100)
+    switch = tmp_path / "reads-fail"
+    failure = Failure("eio", at=1, calls="r", sticky=True, switch=switch)
+    statuses = Counter[int]()
+    environment = {"EVERRUNS_WORKERS": "1", **failure.environment(failing_calls, database_path)}
+    with serve(database_path, cwd=ROOT, **environment) as url:
+        for number in range(scaled(20)):
+            execute(database_path, "UPDATE sessions SET title = ? WHERE public_id = 'session_600'", str(number))
+            for reads_fail in (True, False):
+                if reads_fail:
+                    switch.touch()
+                else:
+                    switch.unlink()
+                status, body = fetch(f"{url}/v1/sessions?offset=499&limit=1", importer.key)
+                statuses[status] += 1
+                if reads_fail and status == 503:
+                    assert body["error"]["code"] == "database_unavailable"
+                else:
+                    assert (status, body["total"], body["data"][0]["title"]) == (200, 1100, str(number))
+    assert statuses[503]
+    for status, count in statuses.items():
+        record_property(str(status), count)
+
+
+def test_an_import_is_synced_before_it_is_acknowledged(database_path: Path, failing_calls: Path) -> None:
+    importer = Importer(database_path, failing_calls)
+    for size in (40, 1100):
+        check_synced(importer.record_calls(size))
+
+
+def check_synced(calls: str) -> None:
+    """Check that each write is synced before the next step; upper case is the database file, lower case its log."""
+    assert "w" in calls, calls
+    assert re.search(r"w[^s]*(W|$)", calls) is None, f"the log is not synced: {calls}"
+    assert re.search(r"W[^S]*([tu]|$)", calls) is None, f"the database file is not synced: {calls}"
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+# --- the checks find what a wrong importer does ---------------------------------------------------------------------
+
+HIDES_FAILURE = """
+from everruns.cli import main
+try:
+    main()
+except SystemExit:
+    pass
+"""
+
+DOES_NOT_SYNC = """
+import os, sqlite3
+connection = sqlite3.connect(os.environ["EVERRUNS_DATABASE"])
+connection.execute("PRAGMA synchronous = OFF")
+connection.execute("UPDATE organizations SET name = 'other'")
+connection.commit()
+connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+"""
+
+
+def test_an_importer_that_hides_a_failure_is_found(database_path: Path, failing_calls: Path) -> None:
+    importer = Importer(database_path, failing_calls, command=[sys.executable, "-c", HIDES_FAILURE])
+    after = importer.write_file(40)
+    process = importer.start(Failure("eio", at=5, sticky=True))
+    process.communicate()
+    with pytest.raises(AssertionError, match="acknowledged, but not stored"):
+        importer.verify(after, process.returncode, "a hidden failure")
+
+
+def test_a_writer_that_does_not_sync_is_found(database_path: Path, failing_calls: Path) -> None:
+    importer = Importer(database_path, failing_calls, command=[sys.executable, "-c", DOES_NOT_SYNC])
+    with pytest.raises(AssertionError, match="is not synced"):
+        check_synced(importer.record_calls(0))
