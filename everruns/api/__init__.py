@@ -28,7 +28,7 @@ api.add_url_rule("/v1/capabilities", view_func=capabilities.list_capabilities)
 api.add_url_rule("/v1/capabilities/<capability_id>", "get_capability", capabilities.get)
 api.add_url_rule("/v1/organization", view_func=service.organization)
 
-api.add_url_rule("/", view_func=service.web_page)
+api.add_url_rule("/", view_func=service.web_page, strict_slashes=False)  # no redirect of an empty path
 api.add_url_rule("/health", view_func=service.health)
 api.add_url_rule("/api-doc/openapi.json", view_func=service.openapi)
 api.add_url_rule("/llms.txt", view_func=service.llms)
