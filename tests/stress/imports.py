@@ -35,6 +35,20 @@ def records(number: int, size: int) -> Iterator[dict[str, Any]]:
         yield {"id": f"session_{index}", "agent_id": "agent_1", "title": str(number), "created_at": created_at}
 
 
+def stop_counting(path: Path) -> None:
+    """Replace the trigger that counts new sessions by one that does nothing."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            """
+            DROP TRIGGER sessions_insert_count;
+            CREATE TRIGGER sessions_insert_count AFTER INSERT ON sessions
+            BEGIN
+              SELECT 1;
+            END;
+            """
+        )
+
+
 class Failure(NamedTuple):
     """Which of the calls on the database's files fails, and how; see failing_calls.c."""
 

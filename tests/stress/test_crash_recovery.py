@@ -17,9 +17,8 @@ from time import monotonic
 
 import pytest
 
-from tests.stress.imports import Failure, Importer, Reader
+from tests.stress.imports import Failure, Importer, Reader, stop_counting
 from tests.stress.scale import scaled
-from tests.support.database import execute
 
 pytestmark = pytest.mark.needs("gcc")
 
@@ -126,8 +125,8 @@ def test_an_import_in_two_transactions_is_found(database_path: Path, failing_cal
         importer.verify(after, process.returncode, "two transactions")
 
 
-def test_a_missing_trigger_is_found(database_path: Path, failing_calls: Path) -> None:
+def test_wrong_counts_are_found(database_path: Path, failing_calls: Path) -> None:
     importer = Importer(database_path, failing_calls)
-    execute(database_path, "DROP TRIGGER sessions_insert_count")
+    stop_counting(database_path)
     with pytest.raises(AssertionError, match="everruns check finds"):
         importer.record_calls(5)
