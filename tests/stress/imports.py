@@ -4,7 +4,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,8 +18,8 @@ from everruns.store.db import Database
 from tests.support.client import client_with_key
 from tests.support.commands import CommandRunner
 from tests.support.database import create_organization
+from tests.support.processes import EVERRUNS
 
-EVERRUNS = [sys.executable, "-c", "from everruns.cli import main; main()"]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 Titles = list[int]
@@ -54,9 +53,7 @@ class Failure(NamedTuple):
 
     action: str = "none"
     at: int = 0
-    calls: str = "wstu"
     sticky: bool = False
-    switch: Path | None = None
     log: Path | None = None
 
     def environment(self, library: Path, database: Path) -> dict[str, str]:
@@ -64,11 +61,9 @@ class Failure(NamedTuple):
         values = {
             "LD_PRELOAD": library,
             "FAIL_DATABASE": database,
-            "FAIL_CALLS": self.calls,
             "FAIL_AT": self.at,
             "FAIL_ACTION": self.action,
             "FAIL_STICKY": self.sticky or None,
-            "FAIL_SWITCH": self.switch,
             "FAIL_LOG": self.log,
         }
         return {name: str(value) for name, value in values.items() if value is not None}
@@ -147,7 +142,7 @@ class Reader(threading.Thread):
     def run(self) -> None:
         """Read until stopped."""
         random = Random(1)
-        while not self.stopped.wait(0.005):
+        while not self.stopped.wait(0.02):
             offset, limit = random.choice([(0, 5), (random.randrange(1000), 20), (2900, 100)])
             allowed = self.importer.allowed
             response = self.client.get(f"/v1/sessions?offset={offset}&limit={limit}")

