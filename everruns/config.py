@@ -76,12 +76,14 @@ OTHER_SETTINGS = ("BIND", "WORKERS", "STATSD", "PULL_KEY", "API_URL", "API_KEY")
 
 def unknown_settings(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return a warning for each `EVERRUNS_*` variable that is not a setting, perhaps a misspelt one."""
-    known = [f"EVERRUNS_{name}" for name in (*SETTINGS, *OTHER_SETTINGS)]
+    known = (*SETTINGS, *OTHER_SETTINGS)
     warnings = []
-    for name in sorted(environ):
-        if name.startswith("EVERRUNS_") and name not in known:
+    for variable in sorted(environ):
+        name = variable.removeprefix("EVERRUNS_")
+        if name != variable and name not in known:
             similar = get_close_matches(name, known, 1)
-            warnings.append(f"{name} is not a setting" + (f"; did you mean {similar[0]}?" if similar else ""))
+            hint = f"; did you mean EVERRUNS_{similar[0]}?" if similar else ""
+            warnings.append(f"{variable} is not a setting{hint}")
     return warnings
 
 
