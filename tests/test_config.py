@@ -66,3 +66,17 @@ def test_relative_path_needs_a_current_directory(tmp_path: Path, monkeypatch: py
     directory.rmdir()
     with pytest.raises(SystemExit, match="must be an absolute path, as the current directory no longer exists"):
         config.load({"DATABASE": "everruns.db"})
+
+
+def test_unknown_settings_are_named_with_the_similar_one() -> None:
+    environ = {
+        "EVERRUNS_DATABSE": "x",
+        "EVERRUNS_DATABASE": "x",
+        "EVERRUNS_XYZ": "x",
+        "EVERRUNS_API_KEY": "x",
+        "A": "x",
+    }
+    assert config.unknown_settings(environ) == [
+        "EVERRUNS_DATABSE is not a setting; did you mean EVERRUNS_DATABASE?",
+        "EVERRUNS_XYZ is not a setting",
+    ]

@@ -1,4 +1,4 @@
-"""GET /v1/sessions/activity: sessions per day."""
+"""Numbers of sessions: per day and by status."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -86,5 +86,27 @@ def test_invalid_arguments_are_refused_by_name(client: FlaskClient) -> None:
     assert list(response.get_json()["error"]["fields"]) == ["days", "limit"]
 
 
-def test_key_is_required(app: Flask) -> None:
-    assert app.test_client().get(URL).status_code == 401
+def test_stats_count_sessions_by_status(client: FlaskClient, database: Database, organization: Organization) -> None:
+    statuses = ["started", "active", "active", "idle", "idle", "idle"]
+    records = [
+        session_record(n, status=status, created_at=f"2026-02-0{n + 1}T00:00:00Z") for n, status in enumerate(statuses)
+    ]
+    import_records(database, organization, agent_record(), *records, {"id": "session_other", "status": "idle"})
+    stats = {
+        "": {"total": 7, "started": 1, "active": 2, "idle": 4},
+        f"?agent_id={AGENT_ID}": {"total": 6, "started": 1, "active": 2, "idle": 3},
+        f"?agent_id={AGENT_ID}&created_after=2026-02-03T00:00:00Z": {"total": 4, "started": 0, "active": 1, "idle": 3},
+        "?created_before=2026-02-03T00:00:00.000001Z": {"total": 3, "started": 1, "active": 2, "idle": 0},
+        "?agent_id=agent_nobody": {"total": 0, "started": 0, "active": 0, "idle": 0},
+    }
+    for query, expected in stats.items():
+        response = client.get(f"/v1/sessions/stats{query}")
+        assert list(response.get_json().items()) == list(expected.items())
+        assert client.get(f"/v1/sessions{query}").get_json()["total"] == expected["total"]
+    client.patch("/v1/sessions/session_0", json={"status": "idle"})
+    assert client.get("/v1/sessions/stats").get_json() == {"total": 7, "started": 0, "active": 2, "idle": 5}
+
+
+@pytest.mark.parametrize("url", [URL, "/v1/sessions/stats"])
+def test_key_is_required(app: Flask, url: str) -> None:
+    assert app.test_client().get(url).status_code == 401

@@ -21,7 +21,7 @@ from everruns.timestamps import format_timestamp
 from tests.support.client import client_with_key, ids
 from tests.support.commands import CommandRunner
 from tests.support.database import execute, import_records
-from tests.support.records import agent_record, session_record
+from tests.support.records import ORGANIZATION_ID, agent_record, session_record
 
 WEB = Path(everruns.__file__).parent / "web"
 WEB_URLS = ["/", *(f"/web/{path.name}" for path in WEB.iterdir() if path.suffix in (".js", ".css", ".svg"))]
@@ -34,6 +34,11 @@ DOCUMENTS = {
 def test_health_has_status_and_version_and_needs_no_key(app: Flask) -> None:
     response = app.test_client().get("/health")
     assert (response.status_code, response.get_json()) == (200, {"status": "ok", "version": everruns.__version__})
+
+
+def test_organization_is_that_of_the_key(client: FlaskClient, app: Flask) -> None:
+    assert client.get("/v1/organization").get_json() == {"id": ORGANIZATION_ID, "name": "Acme"}
+    assert app.test_client().get("/v1/organization").status_code == 401
 
 
 # --- files ---

@@ -1,13 +1,21 @@
 """Query arguments: what is valid, and what the errors say."""
 
+from collections.abc import Callable
 from datetime import date
 from urllib.parse import quote
 
 import pytest
 from marshmallow import ValidationError
 
-from everruns.records import ActivityQuery, SessionsQuery
-from everruns.schemas.queries import activity_query, sessions_query
+from everruns.records import ActivityQuery, ListQuery, SessionsQuery
+from everruns.schemas.queries import (
+    activity_query,
+    agents_query,
+    capabilities_query,
+    no_query,
+    sessions_query,
+    stats_query,
+)
 
 INVALID_LIMITS = ["-1", "+5", "1e2", "20.0", "1_0", "２０", "", " ", " 20", "abc", "٣", "1\n", "\u0000"]
 OUT_OF_RANGE_LIMITS = ["0", "000", "101", "9" * 20, "9" * 6000]
@@ -28,18 +36,10 @@ INVALID_AGENT_IDS = [
 ]
 
 
-def sessions_errors(query: str) -> dict[str, list[str]]:
-    """Return the errors of a query string of `GET /v1/sessions`."""
+def errors_of(parse: Callable[[bytes], object], query: str) -> dict[str, list[str]]:
+    """Return the errors of a query string by argument."""
     with pytest.raises(ValidationError) as raised:
-        sessions_query(query.encode())
-    errors: dict[str, list[str]] = raised.value.messages_dict
-    return errors
-
-
-def activity_errors(query: str) -> dict[str, list[str]]:
-    """Return the errors of a query string of `GET /v1/sessions/activity`."""
-    with pytest.raises(ValidationError) as raised:
-        activity_query(query.encode())
+        parse(query.encode())
     errors: dict[str, list[str]] = raised.value.messages_dict
     return errors
 
@@ -47,6 +47,8 @@ def activity_errors(query: str) -> dict[str, list[str]]:
 def test_defaults() -> None:
     assert sessions_query(b"") == SessionsQuery(None, None, None, offset=0, limit=20)
     assert activity_query(b"") == ActivityQuery(None, days=28, until=None)
+    assert agents_query(b"") == ListQuery(None, offset=0, limit=1000, include_archived=False)
+    assert capabilities_query(b"") == ListQuery(None, offset=0, limit=1000)
 
 
 def test_all_arguments() -> None:
@@ -73,7 +75,7 @@ def test_whole_numbers_may_have_leading_zeros(text: str, value: int) -> None:
     + [("agent_id", value, "must be agent_ and 1 to 64 of 0-9 A-Z a-z -; got '") for value in INVALID_AGENT_IDS],
 )
 def test_invalid_value_is_named_with_the_rule(name: str, value: str, rule: str) -> None:
-    errors = sessions_errors(f"{name}={quote(value)}")
+    errors = errors_of(sessions_query, f"{name}={quote(value)}")
     assert list(errors) == [name]
     (message,) = errors[name]
     assert message.startswith(rule)
@@ -82,11 +84,11 @@ def test_invalid_value_is_named_with_the_rule(name: str, value: str, rule: str) 
 
 @pytest.mark.parametrize("query", ["agent_id=agent_%ff", "agent_id=agent_%00", "limit=%ff", "limit=%", "offset=%2"])
 def test_bytes_that_are_not_utf8_are_refused(query: str) -> None:
-    assert list(sessions_errors(query)) == [query.split("=")[0]]
+    assert list(errors_of(sessions_query, query)) == [query.split("=")[0]]
 
 
 def test_all_errors_are_reported_in_the_order_given() -> None:
-    assert sessions_errors("limit=5&limit=5&offset=-1&agentid=agent_1&created_after=2026") == {
+    assert errors_of(sessions_query, "limit=5&limit=5&offset=-1&agentid=agent_1&created_after=2026") == {
         "limit": ["must be given once; got it 2 times"],
         "offset": ["must be a whole number from 0 to 2147483647; got '-1'"],
         "agentid": ["is not an argument; this path takes agent_id, created_after, created_before, offset, limit"],
@@ -112,7 +114,7 @@ def test_all_errors_are_reported_in_the_order_given() -> None:
     ],
 )
 def test_invalid_period_is_refused(query: str, name: str, error: str) -> None:
-    errors = sessions_errors(query)
+    errors = errors_of(sessions_query, query)
     assert list(errors) == [name]
     assert errors[name][0].startswith(error)
 
@@ -142,6 +144,30 @@ def test_digits_after_the_microsecond_of_a_bound_mean_the_next_microsecond() -> 
     ],
 )
 def test_invalid_activity_argument_is_refused(query: str, name: str, error: str) -> None:
-    errors = activity_errors(query)
+    errors = errors_of(activity_query, query)
     assert list(errors) == [name]
     assert errors[name][0].startswith(error)
+
+
+def test_stats_take_an_agent_and_a_period() -> None:
+    query = stats_query(b"agent_id=agent_1&created_after=2026-02-01T00:00Z&created_before=2026-02-01T00:00Z")
+    assert (query.agent_id, query.created_after) == ("agent_1", "2026-02-01T00:00:00.000000Z")
+    assert list(errors_of(stats_query, "limit=5&created_after=now")) == ["limit", "created_after"]
+
+
+def test_agents_are_searched_and_paged() -> None:
+    query = agents_query(b"search=%C3%84%20a&offset=5&limit=1000&include_archived=true")
+    assert query == ListQuery("\u00c4 a", 5, 1000, include_archived=True)
+    assert errors_of(agents_query, f"search=&limit=1001&include_archived=1&status=idle") == {
+        "search": ["must not be empty"],
+        "limit": ["must be from 1 to 1000; got '1001'"],
+        "include_archived": ["must be true or false; got '1'"],
+        "status": ["is not an argument; this path takes search, offset, limit, include_archived"],
+    }
+    long_search = errors_of(capabilities_query, "search=" + "x" * 201)
+    assert long_search == {"search": ["must have at most 200 characters; got 201"]}
+
+
+def test_other_paths_take_no_arguments() -> None:
+    no_query(b"")
+    assert errors_of(no_query, "limit=1") == {"limit": ["is not an argument; this path takes no arguments"]}
