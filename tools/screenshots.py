@@ -1,4 +1,4 @@
-"""Write the screenshots of the web page in docs/: light, dark and narrow. Run by `make screenshots`."""
+"""make screenshots: the web page with example sessions in light, dark and narrow windows; the same at each run."""
 
 import random
 import tempfile
@@ -7,14 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, ViewportSize
 
-from tests.browsers import chromium
-from tests.conftest import World, serving
+from tests.support.browser import chromium, sign_in
+from tests.support.service import ROOT, running_service
 
-DOCS = Path(__file__).parent.parent / "docs"
 NOW = datetime(2026, 2, 27, 14, 12, tzinfo=UTC)
+ORG_ID = "org_019c60b1e40c7000b1f7c2a86de00001"
 AGENTS: list[tuple[str, list[str]]] = [
     ("agent_019c60b1e40c7000b1f7c2a86de0394f", ["session_file_system", "current_time"]),
     ("agent_019c60b1e40c7000b1f7c2a86d51e702", ["session_sql_database", "data_knowledge"]),
@@ -33,65 +32,54 @@ TITLES: list[str | None] = [
     None,
 ]
 TAGS = ["billing", "urgent", "ops", "nightly", "i18n", "research", "debugging"]
-VIEWS: list[tuple[str, Literal["light", "dark"], int, int]] = [
-    ("page-light", "light", 1200, 740),
-    ("page-dark", "dark", 1200, 740),
-    ("page-narrow", "light", 320, 780),
+SCREENSHOTS: list[tuple[str, Literal["light", "dark"], ViewportSize]] = [
+    ("page-light", "light", {"width": 1200, "height": 740}),
+    ("page-dark", "dark", {"width": 1200, "height": 740}),
+    ("page-narrow", "light", {"width": 320, "height": 780}),
 ]
 
 
-def records() -> Iterator[dict[str, object]]:
-    """Yield agents and the sessions of 46 days, fewer at weekends; the same at each run."""
+def example_records() -> Iterator[dict[str, object]]:
+    """Agents, and the sessions of 46 days: fewer at weekends, none after `NOW`."""
     choice = random.Random(7)
     for agent_id, capabilities in AGENTS:
-        yield {"id": agent_id, "capabilities": capabilities}
+        yield {"id": agent_id, "name": "helper", "capabilities": [{"ref": ref} for ref in capabilities]}
     number = 0
-    for back in range(45, -1, -1):
-        day = NOW - timedelta(days=back)
-        for at in sorted(choice.random() for _ in range(choice.randint(20, 60) // (4 if day.weekday() > 4 else 1))):
+    for days_ago in range(45, -1, -1):
+        day = NOW - timedelta(days=days_ago)
+        count = choice.randint(20, 60) // (4 if day.weekday() > 4 else 1)
+        for position in sorted(choice.random() for _ in range(count)):
             number += 1
-            created_at = day - timedelta(hours=13 * (1 - at))
             yield {
                 "id": f"session_{number:032x}",
                 "agent_id": choice.choices([agent_id for agent_id, _ in AGENTS], weights=[5, 2, 2])[0],
                 "title": choice.choice(TITLES),
                 "tags": choice.sample(TAGS, choice.randint(0, 3)),
                 "model_id": choice.choice([None, None, "model_01933b5a000070008000000000000201"]),
-                "capabilities": choice.choice([[], [], ["openui"], ["ask_user"]]),
-                "status": choice.choice(["started", "active"] if back == 0 and at > 0.9 else ["idle"]),
-                "created_at": created_at.isoformat(),
+                "capabilities": [{"ref": ref} for ref in choice.choice([[], [], ["openui"], ["ask_user"]])],
+                "status": choice.choice(["started", "active"] if days_ago == 0 and position > 0.9 else ["idle"]),
+                "created_at": (day - timedelta(hours=13 * (1 - position))).isoformat(),
             }
 
 
-def take(browser: Browser, address: str, key: str) -> None:
-    """Write one screenshot for each view."""
-    for name, scheme, width, height in VIEWS:
-        viewport = {"width": width, "height": height}
-        context = browser.new_context(
-            color_scheme=scheme,
-            viewport=viewport,  # type: ignore[arg-type]  # ViewportSize is a TypedDict
-            locale="en-GB",
-            timezone_id="UTC",
-        )
+def take_screenshots(browser: Browser, address: str, key: str) -> None:
+    """Write docs/page-….png."""
+    for name, scheme, viewport in SCREENSHOTS:
+        context = browser.new_context(color_scheme=scheme, viewport=viewport, locale="en-GB", timezone_id="UTC")
         page = context.new_page()
         page.clock.set_fixed_time(NOW)
         page.goto(f"{address}/?until={NOW:%Y-%m-%d}")
-        page.get_by_label("API key").fill(key)
-        page.keyboard.press("Enter")
+        sign_in(page, key)
         page.locator("tr.session").first.wait_for()
-        page.screenshot(path=DOCS / f"{name}.png", animations="disabled")
+        page.screenshot(path=ROOT / "docs" / f"{name}.png", animations="disabled")
         context.close()
 
 
 def main() -> None:
-    """Create an example organization, serve it and take the screenshots."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch, chromium() as browser:
-        world = World(Path(folder) / "everruns.db", patch)
-        world.everruns("init-db")
-        org, key = world.organization("org_019c60b1e40c7000b1f7c2a86de00001")
-        world.load(org, *records())
-        with serving(world.path) as address:
-            take(browser, address, key)
+    """Serve the example sessions and take the screenshots."""
+    with tempfile.TemporaryDirectory() as folder, running_service(Path(folder)) as service, chromium() as browser:
+        organization = service.create_organization(*example_records(), public_id=ORG_ID)
+        take_screenshots(browser, service.address, organization.key)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
-// A question to the service, and what became of it.
+// Requests to the service: URLs, GET, pagination links and errors.
 
-const PATIENCE = 20_000;
+import { addDays, isDay, queryString } from "./format.js";
 
-/** The service did not answer. */
-export class Unreachable extends Error {}
+export const CHART_DAYS = 28;
+const TIMEOUT_MS = 20_000;
 
-/** The service answered with an error; `fields` names the arguments that were at fault. */
-export class Refused extends Error {
+/** No response from the service. */
+export class NetworkError extends Error {}
+
+/** Error response; `fields` maps the names of invalid arguments to messages. */
+export class ApiError extends Error {
   constructor(status, error, retryAfter) {
-    super(error.message ?? `The service, or something before it, answered ${status}.`);
+    super(error.message ?? `The service or a proxy returned HTTP status ${status}.`);
     this.status = status;
     this.fields = error.fields ?? {};
     this.requestId = error.request_id;
@@ -17,34 +20,69 @@ export class Refused extends Error {
 }
 
 /**
- * GET `url` with the key, which goes into the header alone. With the `etag` of an earlier answer, null if nothing has changed.
- * Raises `Refused`, `Unreachable`, or the signal's AbortError.
+ * GET `url` and return `{text, body, etag, link}`, or null when nothing has changed since `etag`.
+ * Throws `ApiError`, `NetworkError`, or the AbortError of `signal`. The key is sent in the header only.
  */
-export async function get(url, key, etag, signal) {
-  const stop = new AbortController();
-  const abort = () => stop.abort();
-  const timer = setTimeout(abort, PATIENCE);
+export async function get(url, key, { etag, signal } = {}) {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  const timer = setTimeout(abort, TIMEOUT_MS);
   signal?.addEventListener("abort", abort);
   try {
     const headers = { Authorization: `Bearer ${key}`, ...(etag && { "If-None-Match": etag }) };
-    const response = await fetch(url, { headers, cache: "no-store", credentials: "omit", signal: stop.signal });
+    const response = await fetch(url, { headers, cache: "no-store", credentials: "omit", signal: controller.signal });
     if (response.status === 304) return null;
     const text = await response.text();
-    if (!response.ok) throw new Refused(response.status, parsed(text).error ?? {}, response.headers.get("Retry-After"));
+    if (!response.ok) throw new ApiError(response.status, parseError(text), response.headers.get("Retry-After"));
     return { text, body: JSON.parse(text), etag: response.headers.get("ETag"), link: response.headers.get("Link") ?? "" };
-  } catch (fault) {
-    if (fault instanceof Refused || signal?.aborted) throw fault;
-    throw new Unreachable("The service cannot be reached.", { cause: fault });
+  } catch (error) {
+    if (error instanceof ApiError || signal?.aborted) throw error;
+    throw new NetworkError("The service cannot be reached.", { cause: error });
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", abort);
   }
 }
 
-function parsed(text) {
+/** Return the error of a response body; a proxy may send something else than JSON. */
+function parseError(text) {
   try {
-    return JSON.parse(text) ?? {};
+    return JSON.parse(text)?.error ?? {};
   } catch {
     return {};
   }
+}
+
+/** Return the URL of the sessions of a state. Invalid values are sent too: the service says what is wrong. */
+export function sessionsUrl(state) {
+  return `v1/sessions?${queryString([
+    ["agent_id", state.agent_id],
+    ["created_after", state.from && `${state.from}T00:00:00Z`],
+    ["created_before", createdBefore(state)],
+    ["offset", state.offset || "0"],
+    ["limit", state.limit || "20"],
+  ])}`;
+}
+
+/** Return the URL of the sessions per day. */
+export function activityUrl(state) {
+  return `v1/sessions/activity?${queryString([["agent_id", state.agent_id], ["days", CHART_DAYS], ["until", state.until]])}`;
+}
+
+/** Return the URL of the newest session of any day. */
+export const newestSessionUrl = (state) => `v1/sessions?${queryString([["agent_id", state.agent_id], ["limit", "1"]])}`;
+
+/** Parse a `Link` header into the state changes of its pages: `{next: {offset, pinned}, …}`. */
+export function parseLinks(link) {
+  const pages = {};
+  for (const [, query, rel] of link.matchAll(/<\?([^>]*)>; rel="(\w+)"/g)) {
+    const parameters = new URLSearchParams(query);
+    pages[rel] = { offset: parameters.get("offset"), pinned: rel === "first" ? "" : parameters.get("created_before") ?? "" };
+  }
+  return pages;
+}
+
+function createdBefore({ to, pinned }) {
+  const end = to && `${isDay(to) ? addDays(to, 1) : to}T00:00:00Z`;
+  return end && pinned && Date.parse(end) < Date.parse(pinned) ? end : pinned || end;
 }

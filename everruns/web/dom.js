@@ -1,29 +1,29 @@
-// Elements. Whatever comes from the service enters the page as text, here and nowhere else.
+// DOM helpers. Text from the service becomes text nodes, never markup.
 
-/** The element with this id. */
-export const find = (id) => document.getElementById(id);
+/** Return the element with this id. */
+export const byId = (id) => document.getElementById(id);
 
-/** A new element; children that are strings become text, never markup. */
-export function make(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
+/** Create an element; children that are strings become text nodes. */
+export function create(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
 }
 
-/** Put `text` there, unless it is there already: what is selected stays selected. */
-export function say(element, text) {
+/** Set the text, unless it is the same: that would drop a selection. */
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Whether a button can be used; one that cannot keeps the focus, and does nothing. */
-export function enable(button, enabled) {
+/** Enable or disable a button. A disabled button keeps the focus, unlike with the `disabled` attribute. */
+export function setEnabled(button, enabled) {
   button.setAttribute("aria-disabled", String(!enabled));
 }
 
-/** Call `act` when the button is used while it can be. */
-export function onUse(button, act) {
+/** Call `handler` when an enabled button is clicked. */
+export function onClick(button, handler) {
   button.addEventListener("click", () => {
-    if (button.getAttribute("aria-disabled") !== "true") act(button);
+    if (button.getAttribute("aria-disabled") !== "true") handler();
   });
 }

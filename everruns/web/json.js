@@ -1,43 +1,43 @@
-// JSON as the service sent it. JSON.parse and back would change numbers that JavaScript cannot hold.
+// JSON text, split and indented without parsing: JSON.parse changes numbers that JavaScript cannot represent.
 
 const TOKEN = /"(?:[^"\\]+|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
-const opens = (token) => token === "{" || token === "[";
-const closes = (token) => token === "}" || token === "]";
+const isOpening = (token) => token === "{" || token === "[";
+const isClosing = (token) => token === "}" || token === "]";
 
-/** The text of each element of `data` in an answer `{"data":[…],…}`. */
-export function elements(answer) {
-  const found = [];
+/** Return the text of each element of `data` in a response `{"data":[…],…}`. */
+export function splitData(text) {
+  const elements = [];
   let depth = 0;
-  let begin = 0;
-  for (const { 0: token, index } of answer.matchAll(TOKEN)) {
-    if (opens(token)) {
+  let start = 0;
+  for (const { 0: token, index } of text.matchAll(TOKEN)) {
+    if (isOpening(token)) {
       depth += 1;
-      if (depth === 2) begin = index + 1;
+      if (depth === 2) start = index + 1;
     } else if (depth === 2 && (token === "," || token === "]")) {
-      found.push(answer.slice(begin, index));
-      begin = index + 1;
+      elements.push(text.slice(start, index));
+      start = index + 1;
       if (token === "]") break;
-    } else if (closes(token)) depth -= 1;
+    } else if (isClosing(token)) depth -= 1;
   }
-  return found;
+  return elements;
 }
 
-/** The same JSON, a line for each member; every token as it was. */
-export function indented(text) {
-  let told = "";
+/** Return the same JSON with one member a line. */
+export function indent(text) {
+  let result = "";
   let previous = "";
   let depth = 0;
   for (const [token] of text.matchAll(TOKEN)) {
-    if (closes(token)) depth -= 1;
-    told += gap(previous, token, depth) + token;
-    if (opens(token)) depth += 1;
+    if (isClosing(token)) depth -= 1;
+    result += whitespace(previous, token, depth) + token;
+    if (isOpening(token)) depth += 1;
     previous = token;
   }
-  return told;
+  return result;
 }
 
-function gap(previous, token, depth) {
+function whitespace(previous, token, depth) {
   if (previous === ":") return " ";
-  if (opens(previous) && closes(token)) return "";
-  return previous === "," || opens(previous) || closes(token) ? `\n${"  ".repeat(depth)}` : "";
+  if (isOpening(previous) && isClosing(token)) return "";
+  return previous === "," || isOpening(previous) || isClosing(token) ? `\n${"  ".repeat(depth)}` : "";
 }

@@ -1,27 +1,28 @@
-// The table: a row a session. A row whose session has not changed stays, with its focus and its selection.
+// Table of sessions. Rows of unchanged sessions are kept, with their focus and selection.
 
-import { details } from "./details.js";
-import { make, say } from "./dom.js";
-import { elements, indented } from "./json.js";
-import { created, whenCreated } from "./text.js";
+import { createDetails } from "./details.js";
+import { byId, create, setText } from "./dom.js";
+import { fullTime, shortTime } from "./format.js";
+import { indent, splitData } from "./json.js";
 
-const MOST_TAGS = 4;
-const MOST_FEATURES = 5;
-const SHORT = 20; // characters of an id that is shown whole
+const MAX_TAGS = 4;
+const MAX_FEATURES = 5;
+const MAX_ID_LENGTH = 20; // a longer id is shortened in the middle
 
 export class Table {
-  /** `onToggle(id)` when a row is to be opened or closed, `onAgent(id)` when an agent is chosen. */
-  constructor(body, onToggle, onAgent) {
-    this.body = body;
+  /** Call `onToggle(id)` to open or close a row, `onAgent(id)` for a clicked agent. */
+  constructor({ onToggle, onAgent }) {
+    this.table = document.querySelector("table");
+    this.body = document.querySelector("tbody");
     this.rows = new Map();
-    body.addEventListener("click", ({ target }) => {
+    this.body.addEventListener("click", ({ target }) => {
       const agent = target.closest("button.agent");
       const row = target.closest("tr.session");
       if (agent) onAgent(agent.textContent);
-      else if (row && (target.closest("button.open") || !selectedIn(row))) onToggle(row.dataset.id);
+      else if (row && (target.closest("button.open") || !hasSelection(row))) onToggle(row.dataset.id);
     });
-    body.addEventListener("keydown", ({ key, target }) => {
-      const row = target.closest("tr.detail")?.previousElementSibling ?? target.closest('[aria-expanded="true"]')?.closest("tr");
+    this.body.addEventListener("keydown", ({ key, target }) => {
+      const row = target.closest("tr.details")?.previousElementSibling ?? target.closest('[aria-expanded="true"]')?.closest("tr");
       if (key === "Escape" && row) {
         row.querySelector("button.open").focus();
         onToggle(row.dataset.id);
@@ -29,90 +30,114 @@ export class Table {
     });
   }
 
-  /** Show the sessions of an answer that came from `url`, and the one with the id `open` opened. */
-  show(answer, url, open) {
+  /** Show the sessions of a response; `openId` is the session whose details are open. */
+  show({ body, text, url }, openId) {
     const rows = new Map();
-    const wanted = [];
-    answer.body.data.forEach((session, place) => {
-      const text = JSON.stringify(session);
-      const old = this.rows.get(session.id);
-      const kept = old?.text === text ? old : { text, row: row(session), focused: focusIn(old?.row) };
-      if (session.id !== open) kept.detail = null;
-      else kept.detail ??= details(session, indented(elements(answer.text)[place]), url);
-      mark(kept.row, session.id === open);
-      rows.set(session.id, kept);
-      wanted.push(kept.row, ...(kept.detail ? [kept.detail] : []));
+    const elements = [];
+    const focused = [];
+    body.data.forEach((session, index) => {
+      const json = JSON.stringify(session);
+      const previous = this.rows.get(session.id);
+      const entry = previous?.json === json ? previous : { json, row: createRow(session) };
+      if (entry !== previous) focused.push([entry.row, focusedSelector(previous?.row)]);
+      if (session.id !== openId) entry.details = null;
+      else entry.details ??= createDetails(session, indent(splitData(text)[index]), url);
+      setExpanded(entry.row, session.id === openId);
+      rows.set(session.id, entry);
+      elements.push(entry.row, ...(entry.details ? [entry.details] : []));
     });
     this.rows = rows;
-    place(this.body, wanted);
-    for (const { row: made, focused } of rows.values()) if (focused) made.querySelector(focused)?.focus();
+    replaceChildren(this.body, elements);
+    for (const [row, selector] of focused) if (selector) row.querySelector(selector)?.focus();
+    this.table.hidden = !rows.size;
+    byId("placeholder").hidden = true;
   }
 
+  /** Show `content` in place of the table. */
+  showPlaceholder(...content) {
+    this.clear();
+    byId("placeholder").replaceChildren(...content);
+    byId("placeholder").hidden = false;
+  }
+
+  /** Show nothing. */
   clear() {
     this.rows.clear();
     this.body.replaceChildren();
+    this.table.hidden = byId("placeholder").hidden = true;
   }
 
-  /** Tell again how long ago everything was. */
-  tick() {
+  setBusy(isBusy) {
+    if (isBusy) byId("sessions").setAttribute("aria-busy", "true");
+    else byId("sessions").removeAttribute("aria-busy");
+  }
+
+  scrollToOpenRow() {
+    this.body.querySelector('[aria-expanded="true"]')?.scrollIntoView({ block: "start" });
+  }
+
+  /** Refresh the relative times. */
+  updateTimes() {
     for (const time of this.body.querySelectorAll("time")) {
-      say(time, created(time.dateTime));
-      time.title = whenCreated(time.dateTime);
+      setText(time, shortTime(time.dateTime));
+      time.title = fullTime(time.dateTime);
     }
   }
 }
 
-function row(session) {
-  const { id, title, agent_id, status, tags, features, created_at, model_id } = session;
-  const made = make("tr", { role: "row", class: "session", "data-id": id });
-  const cell = (name, ...content) => made.append(make("td", { role: "cell", "data-label": name }, ...content));
-  const name = title?.trim() ? make("span", { dir: "auto", class: "title" }, title) : make("span", { class: "title muted" }, "Untitled");
-  made.append(make("th", { role: "rowheader", scope: "row" }, make("button", { type: "button", class: "open", "aria-expanded": "false" }, name)));
-  cell("Agent", make("button", { type: "button", class: "agent mono", "aria-label": agent_id, title: `Only sessions of ${agent_id}` }, ...middle(agent_id)));
-  cell("Status", make("span", { class: `status ${status}` }, status));
-  cell("Tags", ...some(tags, MOST_TAGS, "tag"));
-  cell("Features", ...some(features, MOST_FEATURES, "feature"));
-  cell("Created", make("time", { datetime: created_at, title: whenCreated(created_at) }, created(created_at)));
-  cell("Model", model_id ? make("span", { class: "mono id", title: model_id }, ...middle(model_id)) : make("span", { class: "muted" }, "default"));
-  return made;
+function createRow(session) {
+  const { id, title, agent_id: agent, status, tags, features, created_at: createdAt, model_id: model } = session;
+  const row = create("tr", { role: "row", class: "session", "data-id": id });
+  const addCell = (name, ...content) => row.append(create("td", { role: "cell", "data-label": name }, ...content));
+  const name = title?.trim() ? create("span", { dir: "auto", class: "title" }, title) : create("span", { class: "title muted" }, "Untitled");
+  row.append(create("th", { role: "rowheader", scope: "row" }, create("button", { type: "button", class: "open", "aria-expanded": "false" }, name)));
+  addCell("Agent", agent ? create("button", { type: "button", class: "agent mono", "aria-label": agent, title: `Only sessions of ${agent}` }, ...shortened(agent)) : muted("no agent"));
+  addCell("Status", create("span", { class: `status ${status}` }, status));
+  addCell("Tags", ...labels(tags, MAX_TAGS, "tag"));
+  addCell("Features", ...labels(features, MAX_FEATURES, "feature"));
+  addCell("Created", create("time", { datetime: createdAt, title: fullTime(createdAt) }, shortTime(createdAt)));
+  addCell("Model", model ? create("span", { class: "mono id", title: model }, ...shortened(model)) : muted("default"));
+  return row;
 }
 
-/** The whole text; of a long one, where room is short, the middle is not seen. */
-function middle(text) {
+const muted = (text) => create("span", { class: "muted" }, text);
+
+/** Return the whole text in two parts; the style sheet cuts the first one where there is no room. */
+function shortened(text) {
   const characters = [...text];
-  if (characters.length <= SHORT) return [make("span", { class: "whole" }, text)];
-  return [make("span", { class: "head" }, characters.slice(0, -6).join("")), make("span", {}, characters.slice(-6).join(""))];
+  if (characters.length <= MAX_ID_LENGTH) return [create("span", { class: "whole" }, text)];
+  return [create("span", { class: "start" }, characters.slice(0, -6).join("")), create("span", {}, characters.slice(-6).join(""))];
 }
 
-/** Whether the reader has selected text of this row: a click that ends a selection opens nothing. */
-function selectedIn(row) {
+/** Return whether text of this row is selected: a click that ends a selection must not open the row. */
+function hasSelection(row) {
   const selection = getSelection();
   return String(selection) !== "" && selection.containsNode(row, true);
 }
 
-function some(texts, most, kind) {
-  const shown = texts.slice(0, most).map((text) => make("span", { dir: "auto", class: kind }, text));
-  if (texts.length > most) shown.push(make("span", { class: "more" }, `+${texts.length - most}`));
-  return texts.length ? shown : [make("span", { class: "muted" }, "none")];
+function labels(texts, maximum, kind) {
+  const elements = texts.slice(0, maximum).map((text) => create("span", { dir: "auto", class: kind }, text));
+  if (texts.length > maximum) elements.push(create("span", { class: "more" }, `+${texts.length - maximum}`));
+  return texts.length ? elements : [muted("none")];
 }
 
-function mark(row, open) {
+function setExpanded(row, isOpen) {
   const button = row.querySelector("button.open");
-  button.setAttribute("aria-expanded", String(open));
-  if (open) button.setAttribute("aria-controls", "detail");
+  button.setAttribute("aria-expanded", String(isOpen));
+  if (isOpen) button.setAttribute("aria-controls", "details");
   else button.removeAttribute("aria-controls");
 }
 
-function focusIn(row) {
+function focusedSelector(row) {
   const focused = row?.contains(document.activeElement) && document.activeElement;
   return focused ? `.${focused.classList[0]}` : null;
 }
 
-/** Make `wanted` the children, without touching those that are in their place. */
-function place(parent, wanted) {
-  const keep = new Set(wanted);
-  for (const child of [...parent.children]) if (!keep.has(child)) child.remove();
-  wanted.forEach((child, at) => {
-    if (parent.children[at] !== child) parent.insertBefore(child, parent.children[at] ?? null);
+/** Replace the children of `parent`, without touching those that stay in place: moving an element drops its focus. */
+function replaceChildren(parent, children) {
+  const kept = new Set(children);
+  for (const child of [...parent.children]) if (!kept.has(child)) child.remove();
+  children.forEach((child, index) => {
+    if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] ?? null);
   });
 }

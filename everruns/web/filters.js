@@ -1,0 +1,75 @@
+// Filter form: agent and days, each with its error message.
+
+import { byId, create, onClick, setText } from "./dom.js";
+import { isFiltered } from "./state.js";
+
+const FIELD_IDS = { agent_id: "agent", created_after: "from", created_before: "to" }; // by argument of the API
+
+export class Filters {
+  /** Call `onAgent(id)`, `onDays(from, to, changedDay)` and `onClear()` for what the user changes. */
+  constructor({ onAgent, onDays, onClear }) {
+    this.onDays = onDays;
+    this.agents = new Set();
+    const submitAgent = () => {
+      const agent = byId("agent").value.trim();
+      if (agent !== this.state.agent_id) onAgent(agent);
+    };
+    byId("filters").addEventListener("submit", (event) => {
+      event.preventDefault();
+      submitAgent();
+    });
+    byId("agent").addEventListener("change", submitAgent);
+    byId("agent").addEventListener("input", () => {
+      if (this.agents.has(byId("agent").value)) submitAgent();
+    });
+    for (const id of ["from", "to"]) byId(id).addEventListener("change", () => this.submitDays(id));
+    onClick(byId("clear"), () => {
+      byId("agent").focus(); // this button is about to be hidden
+      onClear();
+    });
+  }
+
+  /** Show the values of a state. */
+  show(state) {
+    this.state = state;
+    for (const [id, value] of [["agent", state.agent_id], ["from", state.from], ["to", state.to]]) {
+      if (byId(id).value !== value) byId(id).value = value;
+    }
+  }
+
+  /** Show the messages of the API for its arguments, and return whether one of them is shown here. */
+  showErrors(fields) {
+    for (const [argument, id] of Object.entries(FIELD_IDS)) {
+      setText(byId(`${id}-error`), fields[argument]?.join("; ") ?? "");
+      byId(id).setAttribute("aria-invalid", String(argument in fields));
+    }
+    const names = Object.keys(fields);
+    byId("clear").hidden = !isFiltered(this.state) && !names.length;
+    return names.some((name) => name in FIELD_IDS);
+  }
+
+  /** Suggest the agents of these sessions. */
+  suggestAgents(sessions) {
+    for (const { agent_id: agent } of sessions) {
+      if (!agent || this.agents.has(agent)) continue;
+      byId("agents").append(create("option", { value: agent }));
+      this.agents.add(agent);
+    }
+  }
+
+  forgetAgents() {
+    byId("agents").replaceChildren();
+    this.agents.clear();
+  }
+
+  /** Submit the days. A single day means that day only, and `from` is never after `to`. */
+  submitDays(changedId) {
+    const inputs = { from: byId("from"), to: byId("to") };
+    if (!inputs[changedId].validity.valid) return; // a year is being typed
+    let [from, to] = [inputs.from.value, inputs.to.value];
+    if (changedId === "from" && from && (!to || to < from)) to = from;
+    if (changedId === "to" && to && to < from) from = to;
+    if (from === this.state.from && to === this.state.to) return;
+    this.onDays(from, to, inputs[changedId].value || from || to);
+  }
+}

@@ -1,0 +1,58 @@
+// Numbers, days and timestamps as text. A day is a UTC day, `2026-02-27`.
+
+const DAY = /^\d{4}-\d\d-\d\d$/;
+const DAY_MS = 86_400_000;
+const UNIT_SECONDS = [["year", 31557600], ["month", 2629800], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+
+const relative = new Intl.RelativeTimeFormat("en", { style: "short" });
+const format = (options) => new Intl.DateTimeFormat("en-GB", options);
+const longDate = format({ weekday: "long", day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
+const shortDate = format({ day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+const month = format({ month: "short", timeZone: "UTC" });
+const weekday = format({ weekday: "short", timeZone: "UTC" });
+const dateAndTime = format({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
+const localClock = format({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const localTime = format({ dateStyle: "medium", timeStyle: "medium" });
+
+export const formatNumber = (value) => value.toLocaleString();
+export const formatCount = (count) => `${formatNumber(count)} ${count === 1 ? "session" : "sessions"}`;
+
+/** Return whether this day exists; Date.parse reads 31 February as a day in March. */
+export const isDay = (text) => DAY.test(text) && !Number.isNaN(Date.parse(text)) && addDays(text, 0) === text;
+export const today = () => new Date().toISOString().slice(0, 10);
+export const addDays = (day, count) => new Date(Date.parse(day) + count * DAY_MS).toISOString().slice(0, 10);
+/** "Tuesday 17 November 2026" */
+export const longDay = (day) => longDate.format(Date.parse(day)).replace(",", "");
+/** "17 Nov 2026" */
+export const shortDay = (day) => shortDate.format(Date.parse(day));
+export const monthName = (day) => month.format(Date.parse(day));
+export const weekdayName = (day) => weekday.format(Date.parse(day));
+
+/** "12:03:05", in the time zone of the browser. */
+export const clockTime = (milliseconds) => localClock.format(milliseconds);
+
+/** "3 hr ago" */
+export function relativeTime(timestamp) {
+  const seconds = (Date.parse(timestamp) - Date.now()) / 1000;
+  const [unit, size] = UNIT_SECONDS.find(([, length]) => Math.abs(seconds) >= length) ?? ["second", 1];
+  return relative.format(Math.trunc(seconds / size), unit).replace(".", "");
+}
+
+/** "3 hr ago"; after a day "17 Nov, 10:00"; in another year "17 Nov 2025". In UTC, as the date filters are. */
+export function shortTime(timestamp) {
+  const time = Date.parse(timestamp);
+  if (Math.abs(Date.now() - time) < DAY_MS) return relativeTime(timestamp);
+  return new Date(time).getUTCFullYear() === new Date().getUTCFullYear() ? dateAndTime.format(time) : shortDate.format(time);
+}
+
+/** "2026-11-17 10:00:00 UTC (17 Nov 2026, 11:00:00 your time)" */
+export const exactTime = (timestamp) => `${timestamp.replace("T", " ").replace("Z", " UTC")} (${localTime.format(Date.parse(timestamp))} your time)`;
+
+/** "3 days ago: 2026-11-17 10:00:00 UTC (…)" */
+export const fullTime = (timestamp) => `${relativeTime(timestamp)}: ${exactTime(timestamp)}`;
+
+/** Return a message as a sentence, so that another sentence can follow. */
+export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+
+/** Return a query string of the pairs that have a value. */
+export const queryString = (pairs) => String(new URLSearchParams(pairs.filter(([, value]) => value))).replaceAll("%3A", ":");

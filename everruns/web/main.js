@@ -1,0 +1,243 @@
+// The page: holds the state, requests it from the service every ten seconds, and updates the parts of the page.
+
+import { activityUrl, get, newestSessionUrl, sessionsUrl } from "./api.js";
+import { Chart } from "./chart.js";
+import { byId, create, setText } from "./dom.js";
+import { Filters } from "./filters.js";
+import { addDays, clockTime, formatCount, formatNumber, sentence } from "./format.js";
+import { Notice } from "./notice.js";
+import { Pager } from "./pager.js";
+import { SignIn } from "./sign-in.js";
+import { isFiltered, parseState, stateAddress, untilFor } from "./state.js";
+import { Table } from "./table.js";
+
+const REFRESH_MS = 10_000;
+
+let state = parseState(location.search);
+let pending = new AbortController(); // cancels the current refresh
+let timer;
+let updatedAt = 0; // time of the latest list of sessions
+let mustScroll = Boolean(state.open); // to the open row of a shared link
+const latest = { sessions: {}, activity: {} }; // latest responses: url, etag, text, body, link
+
+const signIn = new SignIn({ onKey: start, onForget: forgetAll });
+const filters = new Filters({
+  onAgent: (agent) => filter({ agent_id: agent }),
+  onDays: filterDays,
+  onClear: () => filter({ agent_id: "", from: "", to: "", until: "", limit: pager.hasLimit(state.limit) ? state.limit : "" }),
+});
+const notice = new Notice({ onRetry: refresh });
+const chart = new Chart({ onDay: toggleDay, onLastDay: (day) => navigate({ until: untilFor(day) }), onNewest: showNewest });
+const table = new Table({ onToggle: toggleRow, onAgent: (agent) => filter({ agent_id: agent }) });
+const pager = new Pager({ onPage: openPage, onLimit: (limit) => filter({ limit }) });
+
+// Requests
+
+async function refresh() {
+  clearTimeout(timer);
+  pending.abort();
+  const { signal } = (pending = new AbortController());
+  table.setBusy(true);
+  const [sessions, activity] = await Promise.allSettled([
+    load("sessions", sessionsUrl(state), signal),
+    load("activity", activityUrl(state), signal),
+  ]);
+  if (signal.aborted) return;
+  table.setBusy(false);
+  if (sessions.reason?.status === 401) return rejectKey(sessions.reason.message);
+  const delay = sessions.reason ? showError(sessions.reason) : showSessions(sessions.value);
+  if (activity.value) chart.show(activity.value.body, state.from, state.to, !isEmpty(sessions.value));
+  else showChartError(activity.reason, Boolean(sessions.reason));
+  if (sessions.value) {
+    if (mustScroll) table.scrollToOpenRow();
+    mustScroll = false;
+  }
+  timer = setTimeout(refreshIfVisible, delay);
+}
+
+function refreshIfVisible() {
+  if (signIn.key && document.visibilityState === "visible") refresh();
+}
+
+/** Return the response to `url`: the latest one again, when the service says that nothing has changed. */
+async function load(name, url, signal) {
+  const previous = latest[name].url === url ? latest[name] : {};
+  const response = await get(url, signIn.key, { etag: previous.etag, signal });
+  if (!response) return previous;
+  if (!signal.aborted) latest[name] = { url, ...response };
+  return { url, ...response };
+}
+
+// Responses
+
+function showSessions(response) {
+  const { data, total } = response.body;
+  signIn.accept();
+  filters.showErrors({});
+  filters.suggestAgents(data);
+  notice.hide();
+  updatedAt = Date.now();
+  if (data.length) table.show(response, state.open);
+  else showEmpty(total);
+  pager.show(response, state);
+  if (data.length) setText(byId("organization"), data[0].organization_id);
+  byId("organization").hidden = !data.length;
+  showAge();
+  return REFRESH_MS;
+}
+
+/** Return whether the organization, or the chosen agent, has no session on any day. */
+const isEmpty = (response) => response?.body.total === 0 && !(state.from || state.to || state.pinned);
+
+function showEmpty(total) {
+  if (total) {
+    table.showPlaceholder(create("h2", {}, "Nothing on this page"), create("p", {}, `There are only ${formatCount(total)}.`), filterButton("First page", {}));
+  } else if (isFiltered(state) || state.pinned) {
+    table.showPlaceholder(create("h2", {}, "No sessions match these filters."), filterButton("Show all sessions", { agent_id: "", from: "", to: "" }));
+  } else {
+    const command = create("code", {}, "everruns import --org ORG FILE");
+    table.showPlaceholder(create("h2", {}, "No sessions yet"), create("p", {}, "Import what the Everruns API serves: ", command));
+  }
+}
+
+function filterButton(text, change) {
+  const button = create("button", { type: "button" }, text);
+  button.addEventListener("click", () => filter(change));
+  return button;
+}
+
+/** Show an error, keep the sessions that are shown, and return the milliseconds until the next request. */
+function showError(error) {
+  const delay = Math.max(REFRESH_MS, (error.retryAfter ?? 0) * 1000);
+  if (error.status === 400) signIn.accept(); // the service checks the key before the arguments
+  if (!signIn.isAccepted()) {
+    signIn.forget(`${sentence(error.message)} Try again.`);
+    return delay;
+  }
+  const isCurrent = latest.sessions.url === sessionsUrl(state);
+  if (!isCurrent) clearSessions();
+  if (filters.showErrors(error.fields ?? {})) notice.hide();
+  else notice.show(error, { shownSince: isCurrent && updatedAt, retryAt: Date.now() + delay });
+  return delay;
+}
+
+/** Show why there is no chart; where the list failed too, its error is enough and the previous chart stays. */
+function showChartError(error, isListError) {
+  if (error.status === 400) chart.showUnavailable(error.fields.until ? error.message : "", "Show the last weeks");
+  else if (!isListError) chart.showUnavailable(`The chart is unavailable: ${error.message}`);
+  else if (latest.activity.url !== activityUrl(state)) chart.showUnavailable("");
+}
+
+function clearSessions() {
+  table.clear();
+  pager.clear();
+}
+
+function showAge() {
+  table.updateTimes();
+  const seconds = Math.round((Date.now() - updatedAt) / 1000);
+  setText(byId("updated"), updatedAt ? `Updated ${clockTime(updatedAt)}, ${seconds ? `${formatNumber(seconds)} s ago` : "just now"}` : "");
+}
+
+// Key
+
+function rejectKey(message) {
+  signIn.reject(message);
+  clearAll();
+}
+
+function forgetAll() {
+  state = parseState("");
+  history.replaceState(null, "", stateAddress(state));
+  filters.show(state);
+  signIn.forget();
+  clearAll();
+}
+
+/** Remove everything that was received with a key. */
+function clearAll() {
+  pending.abort();
+  clearTimeout(timer);
+  updatedAt = 0;
+  latest.sessions = latest.activity = {};
+  clearSessions();
+  chart.showUnavailable("");
+  filters.forgetAgents();
+  setText(byId("status"), "");
+  setText(byId("organization"), "");
+  byId("organization").hidden = true;
+  document.title = "Everruns Sessions";
+}
+
+// Actions
+
+/** Change the state and the address bar, and request the new state. */
+function navigate(change) {
+  state = { ...state, ...change };
+  history.pushState(null, "", stateAddress(state));
+  start();
+}
+
+const filter = (change) => navigate({ ...change, offset: "", pinned: "", open: "" });
+
+function openPage(page) {
+  navigate({ ...page, open: "" });
+  byId("sessions").scrollIntoView({ block: "start" });
+}
+
+/** Filter by days, and move the chart to the day that was changed. */
+function filterDays(from, to, changedDay) {
+  const isVisible = !changedDay || chart.isShown(changedDay);
+  filter({ from, to, until: isVisible ? state.until : untilFor(addDays(changedDay, 14)) });
+}
+
+function toggleDay(day) {
+  const isChosen = state.from === day && state.to === day;
+  filter(isChosen ? { from: "", to: "" } : { from: day, to: day });
+}
+
+/** Open or close a row. An open row pins the list: newer sessions would move it to another page, also for shared links. */
+function toggleRow(id) {
+  const open = state.open === id ? "" : id;
+  const isLive = !open && !Number(state.offset);
+  const pinned = isLive ? "" : state.pinned || pager.pinned;
+  const isChanged = pinned !== state.pinned;
+  state = { ...state, open, pinned };
+  history.replaceState(null, "", stateAddress(state));
+  table.show(latest.sessions, open);
+  if (isChanged && !isLive) latest.sessions = { ...latest.sessions, url: sessionsUrl(state), etag: null }; // the same sessions
+  pager.showPinned(state);
+  if (isChanged && isLive) refresh();
+}
+
+/** Show the chart of the weeks around the newest session. */
+async function showNewest() {
+  try {
+    const { body } = await get(newestSessionUrl(state), signIn.key);
+    const [newest] = body.data;
+    if (newest) navigate({ until: untilFor(addDays(newest.created_at.slice(0, 10), 3)) });
+    else chart.showNote("There are no sessions.", "");
+  } catch (error) {
+    showError(error);
+  }
+}
+
+function start() {
+  filters.show(state);
+  refresh();
+}
+
+addEventListener("popstate", () => {
+  state = parseState(location.search);
+  filters.show(state);
+  if (signIn.key) refresh();
+});
+addEventListener("online", refreshIfVisible);
+document.addEventListener("visibilitychange", refreshIfVisible);
+setInterval(showAge, 1000);
+
+if (signIn.key) {
+  signIn.showMain("app");
+  table.showPlaceholder(create("p", { class: "muted" }, "Loading the sessions…"));
+  start();
+} else signIn.showError("");
