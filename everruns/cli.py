@@ -231,12 +231,14 @@ def prune(database: Database, org: str, before: str, status: str | None, agent: 
 def _prune(database: Database, prune_batch: Callable[[sqlite3.Connection], int]) -> int:
     deleted = 0
     while True:
+        started = time.monotonic()
         with database.write() as connection:
             batch = prune_batch(connection)
         deleted += batch
         if batch < BATCH:
             database.checkpoint()
             return deleted
+        time.sleep(time.monotonic() - started)  # SQLite has no queue: without a pause, waiting writers find no gap
 
 
 @main.command("create-key", cls=_OrganizationCommand)
