@@ -94,8 +94,10 @@ class _OrganizationCommand(click.Command):
     """A command whose first argument is ORG. `--org ORG`, as import and export once had it, works too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        for index, arg in enumerate(args[:-1]):
-            if arg == "--org":
+        for index, arg in enumerate(args):
+            if arg.startswith("--org="):
+                args = [arg.removeprefix("--org="), *args[:index], *args[index + 1 :]]
+            elif arg == "--org" and index + 1 < len(args):
                 args = [args[index + 1], *args[:index], *args[index + 2 :]]
         return super().parse_args(ctx, args)
 
