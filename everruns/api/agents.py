@@ -6,7 +6,7 @@ from everruns.api import cache
 from everruns.api.auth import authenticate
 from everruns.api.database import database
 from everruns.api.pagination import page_content
-from everruns.api.resources import authenticate_write, not_found, refuse_base_harness
+from everruns.api.resources import authenticate_write, not_found, refuse_base_harness, write_transaction
 from everruns.schemas import queries
 from everruns.store import tables
 from everruns.transfer.kinds import AGENT, Kind
@@ -30,7 +30,7 @@ def archive(kind: Kind, public_id: str) -> Response:
     """Archive an agent or harness: its sessions stay and keep their features."""
     organization = authenticate_write()
     refuse_base_harness(public_id)
-    with database().write() as connection:
+    with write_transaction() as connection:
         if not tables.archive(connection, kind.table, organization, public_id):
             raise not_found(kind.name, public_id)
     return Response(status=204)

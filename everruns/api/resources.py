@@ -1,6 +1,8 @@
 """HTTP routes that sessions, agents and harnesses have in common: create, read, replace and change one."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from flask import Response, request
 from marshmallow import ValidationError
@@ -35,7 +37,7 @@ def create(kind: Kind) -> Response:
     organization = authenticate_write()
     record = bodies.load(kind, partial=("public_id",))
     record.setdefault("public_id", new_id(kind.name))
-    with database().write() as connection:
+    with write_transaction() as connection:
         exists = tables.find_id(connection, kind.table, organization.id, record["public_id"]) is not None
         if exists and kind is SESSION:
             raise Conflict(record["public_id"])
@@ -49,7 +51,7 @@ def replace(kind: Kind, public_id: str) -> Response:
     kind.schema.load({"id": public_id}, partial=True)  # raises for a malformed id
     record = bodies.load(kind, partial=("public_id",))
     _check_id(record, public_id)
-    with database().write() as connection:
+    with write_transaction() as connection:
         exists = tables.find_id(connection, kind.table, organization.id, record["public_id"]) is not None
         body = _save(connection, kind, organization, record)
     return _saved(body, None if exists else record["public_id"])
@@ -60,7 +62,7 @@ def change(kind: Kind, public_id: str) -> Response:
     organization = authenticate_write()
     record = bodies.load(kind, partial=True)
     refuse_base_harness(public_id)
-    with database().write() as connection:
+    with write_transaction() as connection:
         stored = tables.find(connection, kind.table, organization.id, public_id)
         if stored is None:
             raise not_found(kind.name, public_id)
@@ -78,6 +80,14 @@ def authenticate_write() -> Organization:
         organization = authenticate(connection)
     queries.no_query(request.query_string)
     return organization
+
+
+@contextmanager
+def write_transaction() -> Iterator[sqlite3.Connection]:
+    """Yield a connection in a write transaction, in which the key is valid: it may have been revoked meanwhile."""
+    with database().write() as connection:
+        authenticate(connection)
+        yield connection
 
 
 def _check_id(record: Record, public_id: str) -> None:

@@ -9,7 +9,7 @@ from everruns.api.auth import authenticate
 from everruns.api.cache import Content
 from everruns.api.database import database
 from everruns.api.pagination import link, page_content
-from everruns.api.resources import authenticate_write, not_found
+from everruns.api.resources import authenticate_write, not_found, write_transaction
 from everruns.schemas import queries
 from everruns.store import sessions
 
@@ -63,7 +63,7 @@ def stats() -> Response:
 def delete(public_id: str) -> Response:
     """Delete a session."""
     organization = authenticate_write()
-    with database().write() as connection:
+    with write_transaction() as connection:
         if not sessions.delete_session(connection, organization, public_id):
             raise not_found("session", public_id)
     return Response(status=204)
