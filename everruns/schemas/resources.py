@@ -13,7 +13,7 @@ from everruns.schemas.fields import Array, CapabilityReference, Choice, PublicId
 SESSION_STATUSES = ("started", "active", "idle")
 AGENT_STATUSES = ("active", "archived")
 CATALOG_STATUSES = ("available", "coming_soon", "retired")
-_NULL_IS_ABSENT = ("created_at", "updated_at", "system_prompt")
+_NULL_IS_ABSENT = ("created_at", "updated_at")
 
 
 class _ResourceSchema(Schema):
@@ -52,6 +52,10 @@ class HarnessSchema(_ResourceSchema):
     default_model_id = Text(allow_none=True)
     status = Choice(*AGENT_STATUSES)
     archived_at = Timestamp(allow_none=True)
+
+    @post_load
+    def _empty_system_prompt(self, data: Record, **kwargs: Any) -> Record:
+        return data | {"system_prompt": data["system_prompt"] or ""} if "system_prompt" in data else data
 
 
 class AgentSchema(HarnessSchema):

@@ -65,6 +65,12 @@ def test_null_of_a_session_empties_what_may_be_empty() -> None:
     }
 
 
+def test_null_of_an_agent_empties_what_may_be_empty() -> None:
+    keys = ("harness_id", "display_name", "description", "system_prompt", "default_model_id", "archived_at")
+    loaded = AgentSchema().load({"id": "agent_1", "name": "helper", **dict.fromkeys(keys)})
+    assert loaded == {"public_id": "agent_1", "name": "helper", **dict.fromkeys(keys), "system_prompt": ""}
+
+
 def test_all_errors_of_a_session_are_reported() -> None:
     record = {
         "id": "agent_1",
