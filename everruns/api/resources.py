@@ -70,6 +70,8 @@ def change(kind: Kind, public_id: str) -> Response:
         if record.get("created_at", stored["created_at"]) != stored["created_at"]:
             raise ValidationError({"created_at": [f"must be the stored {stored['created_at']}; it cannot be changed"]})
         record.setdefault("updated_at", now())
+        if kind is not SESSION and record.get("status", stored["status"]) != stored["status"]:
+            record.setdefault("archived_at", record["updated_at"] if record["status"] == "archived" else None)
         body = _save(connection, kind, organization, record, merge=True)
     return _saved(body, None)
 
