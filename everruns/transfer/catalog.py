@@ -26,12 +26,17 @@ def read(path: Path) -> list[Record]:
     with path.open("rb") as file:
         for group in parse(str(path), file):
             for parsed in group:
+                if parsed.record is None:
+                    errors.append(f"{parsed.where} {parsed.error}")
+                    continue
                 try:
-                    capabilities.append(schema.load(parsed.record or {}))
+                    capabilities.append(schema.load(parsed.record))
                 except ValidationError as error:
                     errors += (f"{parsed.where}: {key} {message}" for key, message in flatten(error.messages_dict))
     ids = Counter(capability["id"] for capability in capabilities)
     errors += (f"{path}: the id {shown(id_)} must be unique; got it {n} times" for id_, n in ids.items() if n > 1)
+    if not capabilities and not errors:
+        errors.append(f"{path} must contain a capability")
     if errors:
         raise CatalogRefused("\n".join(errors))
     return capabilities

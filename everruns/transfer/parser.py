@@ -131,7 +131,7 @@ def _objects(where: str, value: Any) -> Group:
 def _object(where: str, value: Any) -> ParsedRecord:
     if isinstance(value, dict):
         return ParsedRecord(where, value)
-    return ParsedRecord(where, error=f"must be an object: a session, an agent or a harness; got {json_type(value)}")
+    return ParsedRecord(where, error=f"must be an object; got {json_type(value)}")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
