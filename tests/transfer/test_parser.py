@@ -112,11 +112,11 @@ def test_utf16_is_named(encoding: str) -> None:
         ("[" * 100_000, "data:1 must not be nested so deeply"),
         ('{"a": 1, "a": 2}', "data:1 must have each key once in an object; got 'a' more than once"),
         ('{"x": {"b": 0, "a": 1, "a": 2}}', "data:1 must have each key once in an object; got 'a' more than once"),
-        ("1", "data:1 must be an object: a session, an agent or a harness; got a number"),
-        ("null", "data:1 must be an object: a session, an agent or a harness; got null"),
-        ('["x"]', "data:1[0] must be an object: a session, an agent or a harness; got a string"),
-        ("[[1]]", "data:1[0] must be an object: a session, an agent or a harness; got an array"),
-        ('{"data": [true]}', "data:1: data[0] must be an object: a session, an agent or a harness; got a boolean"),
+        ("1", "data:1 must be an object; got a number"),
+        ("null", "data:1 must be an object; got null"),
+        ('["x"]', "data:1[0] must be an object; got a string"),
+        ("[[1]]", "data:1[0] must be an object; got an array"),
+        ('{"data": [true]}', "data:1: data[0] must be an object; got a boolean"),
     ],
 )
 def test_an_error_names_its_position(content: str | bytes, error: str) -> None:
