@@ -234,8 +234,12 @@ def _prune(database: Database, prune_batch: Callable[[sqlite3.Connection], int])
     deleted = 0
     while True:
         started = time.monotonic()
-        with database.write() as connection:
-            batch = prune_batch(connection)
+        try:
+            with database.write() as connection:
+                batch = prune_batch(connection)
+        except sqlite3.Error as error:
+            reason = explain(error, database.path)
+            raise click.ClickException(f"{reason}; {deleted} sessions were deleted before") from None
         deleted += batch
         if batch < BATCH:
             database.checkpoint()
