@@ -40,7 +40,7 @@ def differences(connection: sqlite3.Connection) -> Iterator[str]:
         is_counted = "sessions <> 0" if table == "session_counts" else "true"
         sql = DIFFERENCES.format(table=table, columns=columns, is_counted=is_counted)
         for rule, *row in connection.execute(sql):
-            yield f"{table} {rule} the row ({columns}) = ({', '.join(map(repr, row))})"
+            yield f"{table} {rule} the row {', '.join(map(repr, row))}"
     titles, indexed = connection.execute(COUNT_TITLES).fetchone()
     if titles != indexed:
         yield f"session_titles must have {titles} rows; got {indexed}"

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everruns.store import catalog, schema
+from everruns.store import catalog, derived, schema
 from everruns.store.db import Database
 from tests.support.database import execute
 from tests.support.features import BUILT_IN_CATALOG, expected_features
@@ -42,7 +42,7 @@ def load(*capabilities: dict[str, Any]) -> dict[str, list[str]]:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(schema.schema())
         catalog.replace(connection, list(capabilities))
-        assert list(catalog.wrong_features(connection)) == []
+        assert list(derived.differences(connection)) == []
         return provided(connection)
 
 

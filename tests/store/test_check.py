@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from everruns.records import Organization
-from everruns.store import check
+from everruns.store import check, derived
 from everruns.store.db import Database
 from tests.support.database import create_organization, execute, import_records
 from tests.support.records import agent_record, harness_record, session_record
@@ -20,7 +20,7 @@ def errors(database: Database) -> list[str]:
 
 def repair(database: Database) -> None:
     with database.write() as connection:
-        check.repair(connection)
+        derived.rebuild_all(connection)
 
 
 @pytest.fixture(autouse=True)
@@ -98,8 +98,10 @@ def test_an_index_that_disagrees_with_its_table_is_an_error(database: Database) 
 def test_wrong_counts_are_errors_until_they_are_repaired(database: Database) -> None:
     execute(database.path, "UPDATE session_counts SET sessions = 4 WHERE precision = 0")
     assert errors(database) == [
-        "session_counts: organization row 1, agent row 1, all time, started: must be 3; got 4",
-        "session_counts: organization row 1, all time, started: must be 3; got 4",
+        "session_counts must have the row 1, 0, 0, '', 'started', 3",
+        "session_counts must have the row 1, 1, 0, '', 'started', 3",
+        "session_counts must not have the row 1, 0, 0, '', 'started', 4",
+        "session_counts must not have the row 1, 1, 0, '', 'started', 4",
     ]
     repair(database)
     assert errors(database) == []
@@ -111,9 +113,22 @@ def test_wrong_provided_features_are_errors_until_they_are_repaired(database: Da
     execute_without_foreign_keys(database.path, "DELETE FROM capabilities WHERE id = 'a2ui'")
     assert errors(database) == [
         "capability_features row None refers to a row of capabilities that does not exist",
-        "provided_features: a2ui must not have a2ui",
-        "provided_features: openui must have openui",
-        "provided_features: openui must not have flight",
+        "provided_features must have the row 'openui', 'openui'",
+        "provided_features must not have the row 'a2ui', 'a2ui'",
+        "provided_features must not have the row 'openui', 'flight'",
     ]
     repair(database)
     assert errors(database) == ["capability_features row None refers to a row of capabilities that does not exist"]
+
+
+def test_wrong_tags_and_titles_are_errors_until_they_are_repaired(database: Database) -> None:
+    execute(database.path, "UPDATE sessions SET tags = '[\"billing\"]', title = 'Refund' WHERE id = 1")
+    execute(database.path, "UPDATE session_tags SET tag = 'other'")
+    execute(database.path, "INSERT INTO session_titles (session_titles, rowid, title) VALUES ('delete', 1, 'Refund')")
+    assert errors(database) == [
+        "session_tags must have the row 1, 'billing', 1",
+        "session_tags must not have the row 1, 'other', 1",
+        "session_titles must have 3 rows; got 2",
+    ]
+    repair(database)
+    assert errors(database) == []

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from everruns.records import Organization
-from everruns.store import catalog, counts, organizations, schema
+from everruns.store import catalog, derived, organizations, schema
 from everruns.store.db import Database
 from everruns.transfer import catalog as catalog_file
 from everruns.transfer.importer import Import, Summary
@@ -77,5 +77,5 @@ def insert_sessions(path: Path, organization: Organization, count: int, agent_id
         )
         for _, sql in triggers:
             connection.execute(sql)
-        counts.recount(connection)
+        derived.rebuild(connection, "session_counts")
         connection.execute("COMMIT")
