@@ -4,8 +4,7 @@
 # make lock: update deploy/requirements.lock to the newest versions.
 # make audit: search the lock for known vulnerabilities, the code for weaknesses and the Git history for secrets.
 # make screenshots: write the screenshots in docs/ (apt-get install chromium fonts-dejavu-core).
-# make attack: run the attacks of tests/attack at full length and write docs/attacks.json; takes two hours.
-# make mutation: run mutation tests; takes two hours.
+# make stress: run tests/stress at full length.
 # make bench, make bench-10m: write docs/BENCHMARKS.md (apt-get install wrk).
 
 PYTHON ?= python3
@@ -14,7 +13,7 @@ BIN := .venv/bin
 export EVERRUNS_DATABASE ?= $(CURDIR)/instance/everruns.db
 KEY_FILE := $(EVERRUNS_DATABASE).demo-key
 
-.PHONY: run install test lint clean describe lock audit attack mutation screenshots bench bench-10m
+.PHONY: run install test lint clean describe lock audit stress screenshots bench bench-10m
 
 run: .venv/runtime
 	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
@@ -55,22 +54,8 @@ audit: .venv-audit/ready
 	.venv-audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes --requirement deploy/requirements.lock \
 	  || { echo "The lock has known vulnerabilities, listed above. If packages were not found on PyPI, its advisory service is unreachable; retry later." >&2; exit 1; }
 
-ATTACK_SEED ?= 1
-attack: .venv/dev
-	$(BIN)/python -m tests.attack.corpus --figures docs/attacks.json
-	$(BIN)/python -m tests.attack.fuzz --requests 1000000 --seed $(ATTACK_SEED) --figures docs/attacks.json
-	$(BIN)/python -m tests.attack.environs --requests 1000000 --seed $(ATTACK_SEED) --figures docs/attacks.json
-	$(BIN)/python -m tests.attack.overload --seconds 20 --figures docs/attacks.json
-	$(BIN)/python -m tests.attack.crash --kills 1000 --seed $(ATTACK_SEED) --figures docs/attacks.json
-	$(BIN)/python -m tests.attack.concurrency --seconds 180 --seed $(ATTACK_SEED) --figures docs/attacks.json
-	$(BIN)/python -m tests.attack.isolation --examples 2000 --seed $(ATTACK_SEED) --figures docs/attacks.json
-	$(BIN)/python -m tests.attack.timing --requests 200000 --seed $(ATTACK_SEED) --figures docs/attacks.json
-	$(BIN)/python -m tests.attack.figures
-
-mutation: .venv/dev
-	rm -rf mutants
-	$(BIN)/python -m tests.attack.mutants --figures docs/attacks.json
-	$(BIN)/python -m tests.attack.figures
+stress: .venv/dev
+	STRESS_FACTOR=100 $(BIN)/pytest tests/stress --numprocesses=0
 
 bench: BENCH_SIZES = 1000,100000,1000000
 bench-10m: BENCH_SIZES = 1000,100000,1000000,10000000
@@ -84,7 +69,7 @@ screenshots: .venv/dev
 	$(BIN)/python -m tools.screenshots
 
 clean:
-	rm -rf .venv .venv-bench .venv-audit mutants bench/data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-audit bench/data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

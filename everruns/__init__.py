@@ -14,7 +14,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     >>> app = create_app({"DATABASE": "instance/everruns.db"})
     """
     from everruns import config
-    from everruns.api import api, bodies, cache, errors
+    from everruns.api import PublicId, api, bodies, cache, errors
     from everruns.store.db import Database
 
     settings = config.load(overrides)
@@ -22,6 +22,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = bodies.MAX_BODY_BYTES
+    app.url_map.converters["id"] = PublicId
     app.url_map.merge_slashes = False  # a redirect is not part of the contract
     database = Database(settings.database, settings.database_timeout, settings.read_only, settings.max_replica_lag)
     app.extensions["everruns"] = database

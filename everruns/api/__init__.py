@@ -1,24 +1,32 @@
 """The blueprint: which function serves which path and method."""
 
 from flask import Blueprint
+from werkzeug.routing import BaseConverter
 
 from everruns.api import agents, capabilities, resources, service, sessions
 from everruns.transfer.kinds import AGENT, HARNESS, SESSION
+
+
+class PublicId(BaseConverter):
+    """The part of a path that may be a public id; `stats` and `activity` are none."""
+
+    regex = "[^/]*_[^/]*"
+
 
 api = Blueprint("api", __name__, static_folder="../web", static_url_path="/web")
 
 api.add_url_rule("/v1/sessions", view_func=sessions.list_sessions)
 api.add_url_rule("/v1/sessions/activity", view_func=sessions.list_activity)
 api.add_url_rule("/v1/sessions/stats", view_func=sessions.stats)
-api.add_url_rule("/v1/sessions/<public_id>", "delete_session", sessions.delete, methods=["DELETE"])
+api.add_url_rule("/v1/sessions/<id:public_id>", "delete_session", sessions.delete, methods=["DELETE"])
 
 for kind in (AGENT, HARNESS):
-    path, one, chosen = f"/v1/{kind.plural}", f"/v1/{kind.plural}/<public_id>", {"kind": kind}
+    path, one, chosen = f"/v1/{kind.plural}", f"/v1/{kind.plural}/<id:public_id>", {"kind": kind}
     api.add_url_rule(path, f"list_{kind.plural}", agents.list_by_name, defaults=chosen)
     api.add_url_rule(one, f"archive_{kind.name}", agents.archive, methods=["DELETE"], defaults=chosen)
 
 for kind in (SESSION, AGENT, HARNESS):
-    path, one, chosen = f"/v1/{kind.plural}", f"/v1/{kind.plural}/<public_id>", {"kind": kind}
+    path, one, chosen = f"/v1/{kind.plural}", f"/v1/{kind.plural}/<id:public_id>", {"kind": kind}
     api.add_url_rule(path, f"create_{kind.name}", resources.create, methods=["POST"], defaults=chosen)
     api.add_url_rule(one, f"get_{kind.name}", resources.get, defaults=chosen)
     api.add_url_rule(one, f"replace_{kind.name}", resources.replace, methods=["PUT"], defaults=chosen)

@@ -158,7 +158,7 @@ def test_stats_take_an_agent_and_a_period() -> None:
 def test_agents_are_searched_and_paged() -> None:
     query = agents_query(b"search=%C3%84%20a&offset=5&limit=1000&include_archived=true")
     assert query == ListQuery("\u00c4 a", 5, 1000, include_archived=True)
-    assert errors_of(agents_query, f"search=&limit=1001&include_archived=1&status=idle") == {
+    assert errors_of(agents_query, "search=&limit=1001&include_archived=1&status=idle") == {
         "search": ["must not be empty"],
         "limit": ["must be from 1 to 1000; got '1001'"],
         "include_archived": ["must be true or false; got '1'"],
