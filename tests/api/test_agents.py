@@ -108,6 +108,20 @@ def test_changed_agent_shows_in_its_sessions(
     assert client.get("/v1/sessions").get_json()["data"][0]["features"] == ["a2ui"]
 
 
+def test_session_counts_are_included_when_asked_for(
+    client: FlaskClient, database: Database, organization: Organization
+) -> None:
+    sessions = [session_record(n, status=status) for n, status in enumerate(["idle", "idle", "active"])]
+    import_records(database, organization, agent_record(), agent_record("agent_idle", name="idle"), *sessions)
+    plain = client.get("/v1/agents").get_json()["data"]
+    counted = client.get("/v1/agents?include=session_counts").get_json()["data"]
+    assert [agent.pop("session_counts") for agent in counted] == [
+        {"total": 3, "started": 0, "active": 1, "idle": 2},
+        {"total": 0, "started": 0, "active": 0, "idle": 0},
+    ]
+    assert counted == plain
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_list_has_an_etag_and_no_records_of_another_organization(
     client: FlaskClient, database: Database, organization: Organization, kind: str

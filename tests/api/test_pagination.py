@@ -71,6 +71,13 @@ def sessions(database: Database, organization: Organization) -> None:
             },
         ),
         (
+            "?limit=5&tag=a%26b&tag=c&search=%C3%A4+%2B&status=started",
+            {
+                "first": "?status=started&tag=a%26b&tag=c&search=%C3%A4+%2B&offset=0&limit=5",
+                "last": "?status=started&tag=a%26b&tag=c&search=%C3%A4+%2B&offset=0&limit=5",
+            },
+        ),
+        (
             "?agent_id=agent_nobody",
             {"first": "?agent_id=agent_nobody&offset=0&limit=20", "last": "?agent_id=agent_nobody&offset=0&limit=20"},
         ),

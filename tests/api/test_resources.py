@@ -184,7 +184,14 @@ def test_put_creates_and_then_replaces_all_but_the_creation_time(client: FlaskCl
     assert replaced.status_code == 200
     session = replaced.get_json()
     assert session["created_at"] == created.get_json()["created_at"]
-    expected = {"agent_id": None, "title": "new", "tags": [], "model_id": None, "capabilities": [], "status": "started"}
+    expected: dict[str, object] = {
+        "agent_id": None,
+        "title": "new",
+        "tags": [],
+        "model_id": None,
+        "capabilities": [],
+        "status": "started",
+    }
     assert {key: session[key] for key in expected} == expected
     moved = client.put(SESSION_URL, json={"created_at": "2020-01-01T00:00:00Z"}).get_json()
     assert moved["created_at"] == "2020-01-01T00:00:00.000000Z"
@@ -326,7 +333,14 @@ def test_name_is_required_for_an_agent_but_not_to_change_it(client: FlaskClient)
 
 
 def test_empty_and_computed_keys_are_ignored(client: FlaskClient) -> None:
-    body = {"metadata": None, "locale": False, "mounts": [], "hints": {}, "features": ["x"], "organization_id": "org_9"}
+    body: dict[str, object] = {
+        "metadata": None,
+        "locale": False,
+        "mounts": [],
+        "hints": {},
+        "features": ["x"],
+        "organization_id": "org_9",
+    }
     response = client.post(URL, json=body)
     assert response.status_code == 201
     assert (response.get_json()["features"], response.get_json()["organization_id"]) == ([], ORGANIZATION_ID)

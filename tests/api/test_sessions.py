@@ -1,6 +1,8 @@
 """GET /v1/sessions: the page of sessions, its order and its filters."""
 
+import random
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from flask.testing import FlaskClient
@@ -221,6 +223,98 @@ def test_created_after_is_inclusive_and_created_before_exclusive(
         assert (ids(response), response.get_json()["total"]) == (expected_ids, len(expected))
         response = client.get(f"/v1/sessions?{period}{agent}&offset=1&limit=1")
         assert (ids(response), response.get_json()["total"]) == (expected_ids[1:2], len(expected))
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("status=idle", ["c", "a"]),
+        ("status=started", ["b"]),
+        ("tag=x", ["c", "a"]),
+        ("tag=x&tag=y", ["c"]),
+        ("tag=y&tag=x&tag=x", ["c"]),
+        ("tag=X", []),
+        ("tag=%20", ["b"]),
+        ("tag=%D1%8B", ["b"]),
+        ("search=refund", ["c", "a"]),
+        ("search=REFUND%20FOR", ["a"]),
+        ("search=%D0%97%D0%90%D0%9A%D0%90%D0%97", ["b"]),
+        ("search=%E6%9F%A5", ["b"]),
+        ("search=%25", ["c"]),
+        ("search=50%25_", ["c"]),
+        ("search=%22quoted%22", ["c"]),
+        ("search=un", ["c", "a"]),
+        ("search=nothing", []),
+        ("search=SESSION_a", ["a"]),
+        ("search=session_-A-", ["a"]),
+        ("search=refund&status=idle&tag=y", ["c"]),
+        ("search=refund&created_before=2026-02-02T00:00:00Z", ["a"]),
+        (f"search=refund&agent_id={AGENT_ID}", ["a"]),
+        ("status=idle&agent_id=agent_nobody", []),
+    ],
+)
+def test_sessions_are_found_by_status_tags_and_text(
+    client: FlaskClient, database: Database, organization: Organization, query: str, expected: list[str]
+) -> None:
+    records = [
+        {"id": "session_a", "agent_id": AGENT_ID, "title": "Refund for order 7", "status": "idle", "tags": ["x"]},
+        {"id": "session_b", "title": "查询 заказа", "tags": [" ", "ы"]},
+        {"id": "session_c", "title": '50%_ "quoted" refund', "status": "idle", "tags": ["y", "x", "y"]},
+        {"id": "session_d", "status": "active"},
+    ]
+    for day, record in enumerate(records, 1):
+        record["created_at"] = f"2026-02-0{day}T00:00:00Z"
+    import_records(database, organization, agent_record(), *records)
+    response = client.get(f"/v1/sessions?{query}")
+    assert ids(response) == [f"session_{name}" for name in expected]
+    assert response.get_json()["total"] == len(expected)
+
+
+def test_filters_agree_with_a_model(client: FlaskClient, database: Database, organization: Organization) -> None:
+    choice = random.Random(1)
+    words = ["Refund", "ORDER", "Grüne", "ÄRZTE", "查询订单", "заказ", "ΟΔΟΣ", "100%", '"x"', "a_b", "🚀🚀🚀"]
+    agents = [None, AGENT_ID, "agent_other"]
+    tags = ["a", "b", "c"]
+    sessions = [
+        session_record(
+            number,
+            agent_id=choice.choice(agents),
+            title=" ".join(choice.sample(words, 2)) if number % 5 else None,
+            status=choice.choice(["started", "active", "idle"]),
+            tags=choice.sample(tags, choice.randint(0, 3)),
+            created_at=f"2026-0{choice.randint(1, 3)}-{choice.randint(1, 28):02}T00:00:00.000000Z",
+        )
+        for number in range(200)
+    ]
+    import_records(database, organization, agent_record(), agent_record("agent_other"), *sessions)
+    newest_first: list[dict[str, Any]] = sorted(
+        reversed(sessions), key=lambda item: str(item["created_at"]), reverse=True
+    )
+    for _ in range(300):
+        agent_id, status = choice.choice(agents), choice.choice([None, None, "idle", "active"])
+        wanted_tags = choice.sample(tags, choice.choice([0, 0, 1, 2]))
+        word = choice.choice(words)
+        start = choice.randint(0, len(word) - 1)
+        search = choice.choice([None, word, word.upper(), word.lower(), word[start : start + 2], "session_7"])
+        since, offset = f"2026-0{choice.randint(1, 3)}-15T00:00:00.000000Z", choice.choice([0, 3])
+        matching = [
+            session["id"]
+            for session in newest_first
+            if session["created_at"] >= since
+            and (agent_id is None or session["agent_id"] == agent_id)
+            and (status is None or session["status"] == status)
+            and set(wanted_tags) <= set(session["tags"])
+            and (
+                search is None
+                or search.casefold() in (session["title"] or "").casefold()
+                or search.casefold() == session["id"]
+            )
+        ]
+        arguments = {"agent_id": agent_id, "status": status, "tag": wanted_tags, "search": search}
+        query = urlencode({key: value for key, value in arguments.items() if value}, doseq=True)
+        response = client.get(f"/v1/sessions?{query}&created_after={since}&offset={offset}&limit=7")
+        assert ids(response) == matching[offset : offset + 7], query
+        assert response.get_json()["total"] == len(matching), query
 
 
 def test_body_of_a_get_is_ignored(client: FlaskClient, sessions: None) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -12,6 +13,7 @@ from everruns.schemas.queries import (
     activity_query,
     agents_query,
     capabilities_query,
+    harnesses_query,
     no_query,
     sessions_query,
     stats_query,
@@ -36,11 +38,11 @@ INVALID_AGENT_IDS = [
 ]
 
 
-def errors_of(parse: Callable[[bytes], object], query: str) -> dict[str, list[str]]:
+def errors_of(parse: Callable[[bytes], object], query: str) -> dict[str, Any]:
     """Return the errors of a query string by argument."""
     with pytest.raises(ValidationError) as raised:
         parse(query.encode())
-    errors: dict[str, list[str]] = raised.value.messages_dict
+    errors: dict[str, Any] = raised.value.messages_dict
     return errors
 
 
@@ -91,7 +93,9 @@ def test_all_errors_are_reported_in_the_order_given() -> None:
     assert errors_of(sessions_query, "limit=5&limit=5&offset=-1&agentid=agent_1&created_after=2026") == {
         "limit": ["must be given once; got it 2 times"],
         "offset": ["must be a whole number from 0 to 2147483647; got '-1'"],
-        "agentid": ["is not an argument; this path takes agent_id, created_after, created_before, offset, limit"],
+        "agentid": [
+            "is not an argument; this path takes agent_id, created_after, created_before, status, tag, search, offset, limit"
+        ],
         "created_after": ["must be an ISO 8601 time with a zone, such as 2026-02-27T13:13:53Z; got '2026'"],
     }
 
@@ -149,6 +153,18 @@ def test_invalid_activity_argument_is_refused(query: str, name: str, error: str)
     assert errors[name][0].startswith(error)
 
 
+def test_sessions_are_filtered_by_status_tags_and_text() -> None:
+    query = sessions_query(b"status=idle&tag=a&tag=b&search=%C3%A4")
+    assert (query.status, query.tags, query.search) == ("idle", ("a", "b"), "ä")
+    errors = errors_of(sessions_query, "status=done&status=idle&tag=&search=" + "x" * 201)
+    assert errors == {
+        "status": ["must be given once; got it 2 times"],
+        "tag": {0: ["must not be empty"]},
+        "search": ["must have at most 200 characters; got 201"],
+    }
+    assert errors_of(sessions_query, "status=")["status"][0].startswith("must be started, active or idle; got ''")
+
+
 def test_stats_take_an_agent_and_a_period() -> None:
     query = stats_query(b"agent_id=agent_1&created_after=2026-02-01T00:00Z&created_before=2026-02-01T00:00Z")
     assert (query.agent_id, query.created_after) == ("agent_1", "2026-02-01T00:00:00.000000Z")
@@ -156,13 +172,15 @@ def test_stats_take_an_agent_and_a_period() -> None:
 
 
 def test_agents_are_searched_and_paged() -> None:
-    query = agents_query(b"search=%C3%84%20a&offset=5&limit=1000&include_archived=true")
-    assert query == ListQuery("\u00c4 a", 5, 1000, include_archived=True)
-    assert errors_of(agents_query, "search=&limit=1001&include_archived=1&status=idle") == {
+    arguments = "search=%C3%84%20a&offset=5&limit=1000&include_archived=true"
+    assert harnesses_query(arguments.encode()) == ListQuery("Ä a", 5, 1000, include_archived=True)
+    query = agents_query(f"{arguments}&include=session_counts".encode())
+    assert query == ListQuery("Ä a", 5, 1000, include_archived=True, with_session_counts=True)
+    assert errors_of(harnesses_query, "search=&limit=1001&include_archived=1&include=session_counts") == {
         "search": ["must not be empty"],
         "limit": ["must be from 1 to 1000; got '1001'"],
         "include_archived": ["must be true or false; got '1'"],
-        "status": ["is not an argument; this path takes search, offset, limit, include_archived"],
+        "include": ["is not an argument; this path takes search, offset, limit, include_archived"],
     }
     long_search = errors_of(capabilities_query, "search=" + "x" * 201)
     assert long_search == {"search": ["must have at most 200 characters; got 201"]}
