@@ -62,7 +62,8 @@ def test_other_organization(client: FlaskClient) -> None:
 def test_invalid_arguments(client: FlaskClient) -> None:
     status, error, headers = get_error(client, "/v1/sessions?ofset=1&limit=0&x=1&a=1")
     limit = "must be from 1 to 100; got '0'"
-    unknown = "is not an argument; this path takes agent_id, created_after, created_before, status, tag, search, offset, limit"
+    arguments = "agent_id, created_after, created_before, status, tag, search, offset, limit"
+    unknown = f"is not an argument; this path takes {arguments}"
     assert (status, headers) == (400, {})
     assert list(error) == ["code", "message", "fields"]
     assert error["code"] == "invalid_request"

@@ -256,7 +256,7 @@ def test_created_after_is_inclusive_and_created_before_exclusive(
 def test_sessions_are_found_by_status_tags_and_text(
     client: FlaskClient, database: Database, organization: Organization, query: str, expected: list[str]
 ) -> None:
-    records = [
+    records: list[dict[str, Any]] = [
         {"id": "session_a", "agent_id": AGENT_ID, "title": "Refund for order 7", "status": "idle", "tags": ["x"]},
         {"id": "session_b", "title": "查询 заказа", "tags": [" ", "ы"]},
         {"id": "session_c", "title": '50%_ "quoted" refund', "status": "idle", "tags": ["y", "x", "y"]},
@@ -275,7 +275,7 @@ def test_filters_agree_with_a_model(client: FlaskClient, database: Database, org
     words = ["Refund", "ORDER", "Grüne", "ÄRZTE", "查询订单", "заказ", "ΟΔΟΣ", "100%", '"x"', "a_b", "🚀🚀🚀"]
     agents = [None, AGENT_ID, "agent_other"]
     tags = ["a", "b", "c"]
-    sessions = [
+    sessions: list[dict[str, Any]] = [
         session_record(
             number,
             agent_id=choice.choice(agents),
@@ -287,9 +287,7 @@ def test_filters_agree_with_a_model(client: FlaskClient, database: Database, org
         for number in range(200)
     ]
     import_records(database, organization, agent_record(), agent_record("agent_other"), *sessions)
-    newest_first: list[dict[str, Any]] = sorted(
-        reversed(sessions), key=lambda item: str(item["created_at"]), reverse=True
-    )
+    newest_first = sorted(sessions, key=lambda session: str(session["created_at"]))[::-1]
     for _ in range(300):
         agent_id, status = choice.choice(agents), choice.choice([None, None, "idle", "active"])
         wanted_tags = choice.sample(tags, choice.choice([0, 0, 1, 2]))
