@@ -88,6 +88,8 @@ def test_other_paths_are_not_found(client: FlaskClient, path: str) -> None:
     [
         ("/v1/sessions", "GET, HEAD, POST"),
         ("/v1/sessions/session_1", "DELETE, GET, HEAD, PATCH, PUT"),
+        ("/v1/sessions/activity", "GET, HEAD"),
+        ("/v1/sessions/stats", "GET, HEAD"),
         ("/v1/organization", "GET, HEAD"),
         ("/health", "GET, HEAD"),
         ("/", "GET, HEAD"),
