@@ -241,15 +241,15 @@ def test_change_by_sql_shows_in_the_next_response(client: FlaskClient, database:
 def test_change_by_a_command_shows_in_the_next_response(
     client: FlaskClient, run_command: CommandRunner, tmp_path: Path
 ) -> None:
-    empty_catalog = tmp_path / "catalog.json"
-    empty_catalog.write_text("[]")
+    catalog = tmp_path / "catalog.json"
+    catalog.write_text('[{"id": "openui", "name": "A2", "status": "available", "features": ["new"]}]')
     other_agent = json.dumps(agent_record(capabilities=["browserless"]))
     many = "\n".join(json.dumps(session_record(n)) for n in range(100, 1000))
     commands: list[Callable[[], object]] = [
         lambda: run_command("import", "--org", ORGANIZATION_ID, "-", stdin=json.dumps(session_record(1, title="new"))),
         lambda: run_command("import", "--org", ORGANIZATION_ID, "-", stdin=other_agent),
         lambda: run_command("import", "--org", ORGANIZATION_ID, "-", stdin=many),
-        lambda: run_command("load-catalog", str(empty_catalog)),
+        lambda: run_command("load-catalog", str(catalog)),
     ]
     for command in commands:
         before = client.get(URL)

@@ -47,7 +47,7 @@ def execute(path: Path, sql: str, *values: object, foreign_keys: bool = True) ->
 def insert_sessions(path: Path, organization: Organization, count: int, agent_id: str | None = None) -> None:
     """Insert `session_1` to `session_{count}` by one statement, created in scattered seconds over two years.
 
-    The triggers that count are left out meanwhile: a million sessions take some seconds.
+    The triggers are left out meanwhile: a million sessions take some seconds.
     """
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
@@ -77,5 +77,5 @@ def insert_sessions(path: Path, organization: Organization, count: int, agent_id
         )
         for _, sql in triggers:
             connection.execute(sql)
-        derived.rebuild(connection, "session_counts")
+        derived.rebuild_all(connection)
         connection.execute("COMMIT")
