@@ -430,15 +430,22 @@ def backup(database: Database, file: Path) -> None:
 
 
 @main.command("restore")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.pass_obj
 def restore(database: Database, file: Path) -> None:
     """Replace the database by the backup FILE, after checking it. The service may run, and serves it at once."""
     database.refuse_on_replica()
-    with Database(file.absolute(), database.timeout).read() as connection:
-        if errors := list(check.errors(connection)):
-            raise click.ClickException(f"{file} has errors; nothing was restored:\n" + "\n".join(errors[:MAX_LISTED]))
-    damaged = schema.restore(file.absolute(), database.path, database.timeout)
+    source = Database(file.absolute(), database.timeout)
+    try:
+        with source.read() as connection:
+            errors = list(check.errors(connection))
+    except sqlite3.Error as error:
+        raise click.ClickException(f"{explain(error, source.path)}; nothing was restored") from None
+    finally:
+        source.close()
+    if errors:
+        raise click.ClickException(f"{file} has errors; nothing was restored:\n" + "\n".join(errors[:MAX_LISTED]))
+    damaged = schema.restore(source.path, database.path, database.timeout)
     database.checkpoint()
     if damaged:
         note(f"the damaged database was moved to {damaged}")

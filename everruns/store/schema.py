@@ -87,7 +87,7 @@ def restore(source: Path, path: Path, timeout: float) -> Path | None:
     The content is written in one transaction, so that readers see the old or the new. A database that is too damaged
     for that is first moved aside; returns where to. Raises `DatabaseUnavailable` or `sqlite3.Error`.
     """
-    with closing(db.connect(source, timeout, "ro")) as content:
+    with closing(db.connect(source, timeout)) as content:
         db.verify(content)
         damaged = _move_aside_if_damaged(path, timeout)
         path.touch(mode=0o600)
