@@ -11,20 +11,19 @@ import pytest
 EVERRUNS = [sys.executable, "-c", "from everruns.cli import main; main(prog_name='everruns')"]
 
 
+def environment(database_path: Path | str) -> dict[str, str]:
+    """Return the environment variables of a process that uses the database."""
+    return {**os.environ, "EVERRUNS_DATABASE": str(database_path)}
+
+
 def run_process(
-    database_path: Path | str,
-    *arguments: str,
-    prefix: list[str] | None = None,
-    stdin: str | None = None,
-    cwd: Path | None = None,
-    **environment: str,
+    database_path: Path | str, *arguments: str, prefix: list[str] | None = None, cwd: Path | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command on the database, after the command `prefix` if given; any exit status."""
+    """Run a command on the database, through the command `prefix` if given; `more` are environment variables."""
     return subprocess.run(
         [*(prefix or []), *EVERRUNS, *arguments],
-        env={**os.environ, "EVERRUNS_DATABASE": str(database_path), **environment},
+        env={**environment(database_path), **more},
         cwd=cwd,
-        input=stdin,
         capture_output=True,
         text=True,
         check=False,
