@@ -76,6 +76,8 @@ class Text(fields.Field[str]):
             raise ValidationError("must not be empty")
         if self.maximum is not None and len(value) > self.maximum:
             raise ValidationError(f"must have at most {self.maximum} characters; got {len(value)}")
+        if "\0" in value:  # SQLite's text functions and its full-text index stop there
+            raise ValidationError(f"must not contain the character U+0000; got {shown(value)}")
         return value
 
 
@@ -194,7 +196,7 @@ class CapabilityReference(fields.Field[dict[str, Any]]):
         if "ref" not in reference:
             raise ValidationError({"ref": ["is missing"]})
         ref, config = reference["ref"], reference.get("config")
-        if not isinstance(ref, str) or not ref:
+        if not isinstance(ref, str) or not ref or "\0" in ref:
             raise ValidationError({"ref": [f"must be a capability id; got {shown(ref)}"]})
         if config is None:
             return {"ref": ref}

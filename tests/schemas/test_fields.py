@@ -96,6 +96,7 @@ def test_text_is_a_string_of_allowed_length() -> None:
     assert error_of(Text(allow_none=True), []) == ["must be a string or null; got an array"]
     assert error_of(Text(1), "") == ["must not be empty"]
     assert error_of(Text(1, 3), "abcd") == ["must have at most 3 characters; got 4"]
+    assert error_of(Text(), "a\0") == ["must not contain the character U+0000; got 'a\\u0000'"]
 
 
 def test_public_id_has_its_prefix() -> None:
@@ -165,4 +166,5 @@ def test_config_has_a_limited_depth() -> None:
     deepest = {"ref": "a", "config": nested(MAX_CONFIG_DEPTH)}
     assert CapabilityReference().deserialize(deepest) == deepest
     too_deep = {"ref": "a", "config": {"a": deepest["config"]}}
+    assert error_of(CapabilityReference(), "openui\0") == {"ref": ["must be a capability id; got 'openui\\u0000'"]}
     assert error_of(CapabilityReference(), too_deep) == {"config": ["must have at most 100 levels"]}
