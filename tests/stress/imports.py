@@ -156,6 +156,10 @@ class Reader(threading.Thread):
             self.responses += 1
         self.app.extensions["everruns"].close()
 
+    def has_responses(self, number: int) -> bool:
+        """Return whether so many responses have come."""
+        return self.responses >= number
+
     def __enter__(self) -> "Reader":
         self.start()
         return self

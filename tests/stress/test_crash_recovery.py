@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from functools import partial
 from http.client import HTTPException
+from itertools import count
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -79,8 +80,8 @@ def test_an_import_that_is_killed_is_stored_whole_or_not_at_all(
     with context:
         outcomes = kill_imports(importer, kills)
     assert outcomes["killed"] == kills
-    for outcome, count in outcomes.items():
-        record_property(outcome, count)
+    for outcome, number in outcomes.items():
+        record_property(outcome, number)
     if is_read:
         assert reader.responses > kills
         record_property("responses", reader.responses)
@@ -96,30 +97,28 @@ def test_a_stopped_import_keeps_writers_waiting_but_not_readers(database_path: P
             os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
             result = importer.run_command("create-org", "Other", exit_code=1, env={"EVERRUNS_DATABASE_TIMEOUT": "0.1"})
             assert "the database is locked by another program" in result.stderr
-            responses = reader.responses
-            while reader.responses < responses + 3:
-                assert reader.is_alive()
+            wait_until(partial(reader.has_responses, reader.responses + 3), "responses")
             process.send_signal(end)
             process.communicate()
             assert importer.verify(after, process.returncode, f"stopped, then {end.name}") == (end == signal.SIGCONT)
 
 
 def test_acknowledged_writes_survive_killed_workers(
-    database_path: Path,
+    database: Database,
     organization: Organization,
     key: str,
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
     """Clients create sessions while workers of gunicorn are killed."""
-    kills, acknowledged, attempts, stopped = scaled(5), list[str](), Counter[str](), threading.Event()
+    kills, acknowledged, stopped = scaled(5), list[str](), threading.Event()
 
     def write(client: int) -> None:
+        numbers = count()
         while not stopped.is_set():
             with closing(connection(running.path)) as opened, suppress(OSError, HTTPException):
                 while not stopped.is_set():
-                    attempts["writes"] += 1
-                    session_id = f"session_{client}-{attempts['writes']}"
+                    session_id = f"session_{client}x{next(numbers)}"
                     headers = {"Authorization": key, "Content-Type": "application/json"}
                     opened.request("POST", "/v1/sessions", json.dumps({"id": session_id}), headers)
                     response = opened.getresponse()
@@ -130,7 +129,7 @@ def test_acknowledged_writes_survive_killed_workers(
     def has_written(enough: int) -> bool:
         return len(acknowledged) > enough and bool(running.workers())
 
-    with service(tmp_path / "service", database_path) as running, ThreadPoolExecutor() as pool:
+    with service(tmp_path / "service", database.path) as running, ThreadPoolExecutor() as pool:
         clients = [pool.submit(write, client) for client in range(3)]
         for _ in range(kills):
             enough = len(acknowledged) + 10
@@ -139,10 +138,10 @@ def test_acknowledged_writes_survive_killed_workers(
         stopped.set()
         for client in clients:
             client.result()
-    stored = {public_id for (public_id,) in execute(database_path, "SELECT public_id FROM sessions")}
+    stored = {public_id for (public_id,) in execute(database.path, "SELECT public_id FROM sessions")}
     assert {*acknowledged} <= stored
     assert len(stored) <= len(acknowledged) + 3 * kills
-    with Database(database_path).read() as reading:
+    with database.read() as reading:
         assert not list(check.errors(reading))
     record_property("kills", kills)
     record_property("acknowledged", len(acknowledged))

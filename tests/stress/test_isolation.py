@@ -37,6 +37,7 @@ from tests.stress.imports import stop_counting
 from tests.stress.scale import FACTOR, scaled
 from tests.support.commands import CommandRunner
 from tests.support.database import execute
+from tests.support.features import expected_features
 
 TAILS = ["1", "1-", "A", "a", "B-2", "b2"]  # of three ids
 AGENTS = ["agent_1", "agent_A"]
@@ -65,6 +66,9 @@ QUERIES: list[dict[str, Any]] = [
     {"agent_id": "agent_1-"},
     {"agent_id": "agent_a", "created_before": TIMES[3], "limit": 2},
     {"created_after": TIMES[1], "created_before": TIMES[4], "offset": 2},
+    {"status": "active", "tag": "x"},
+    {"search": "ab"},  # too short for the index
+    {"search": "cab"},
 ]
 
 ANY = st.integers(0, 1000)
@@ -76,7 +80,7 @@ CHANGES = st.fixed_dictionaries(
     optional={
         "agent_id": st.sampled_from([*AGENTS, None]),
         "harness_id": st.sampled_from([HARNESS, BASE_HARNESS, None]),
-        "title": st.none() | st.text(max_size=3),
+        "title": st.sampled_from([None, "", "ab", "Cab", "xCABx"]),
         "tags": st.lists(st.sampled_from(["x", "ß"]), max_size=2),
         "capabilities": REFERENCES,
         "status": st.sampled_from(["started", "active", "idle"]),
@@ -129,18 +133,6 @@ class Model:
     keys: dict[str, Key] = field(default_factory=dict)
     catalog: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def features(self, references: list[str]) -> list[str]:
-        """Return what available capabilities and all that they depend on provide."""
-        found, seen = set[str](), set[str]()
-        while references:
-            reference, *references = references
-            entry = self.catalog.get(reference, {"status": "unknown"})
-            if reference not in seen and entry["status"] == "available":
-                seen.add(reference)
-                found |= {*entry["features"]}
-                references += entry["dependencies"]
-        return sorted(found)
-
     def page(self, organization_id: str, query: dict[str, Any]) -> dict[str, Any]:
         """Return the body of the response to `GET /v1/sessions`."""
         organization = self.organizations[organization_id]
@@ -148,17 +140,19 @@ class Model:
         ordered = sorted(enumerate(organization.sessions.values()), key=lambda item: (item[1]["created_at"], item[0]))
         for _, session in reversed(ordered):
             agent, harness = session["agent_id"], session["harness_id"] or BASE_HARNESS
-            if "agent_id" in query and (agent is None or canonical(agent) != canonical(query["agent_id"])):
-                continue
-            if query.get("created_after", "") <= session["created_at"] < query.get("created_before", "~"):
-                references = [capability["ref"] for capability in session["capabilities"]]
-                references += organization.owners.get(agent, []) + organization.owners.get(harness, [])
-                computed = {
-                    "organization_id": organization_id,
-                    "harness_id": harness,
-                    "features": self.features(references),
-                }
-                matching.append(session | computed)
+            if (
+                ("agent_id" not in query or canonical(agent or "") == canonical(query["agent_id"]))
+                and query.get("created_after", "") <= session["created_at"] < query.get("created_before", "~")
+                and query.get("status", session["status"]) == session["status"]
+                and ("tag" not in query or query["tag"] in session["tags"])
+                and query.get("search", "") in (session["title"] or "").lower()
+            ):
+                refs = [capability["ref"] for capability in session["capabilities"]]
+                refs += organization.owners.get(agent, []) + organization.owners.get(harness, [])
+                features = expected_features(refs, self.catalog)
+                matching.append(
+                    session | {"organization_id": organization_id, "harness_id": harness, "features": features}
+                )
         offset, limit = query.get("offset", 0), query.get("limit", 20)
         return {"data": matching[offset : offset + limit], "total": len(matching), "offset": offset, "limit": limit}
 
@@ -180,9 +174,10 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.path = Path(shutil.copy(self.template, self.folder / "everruns.db"))
-        self.app = create_app({"DATABASE": self.path})
-        type(self).alter(self.app)
-        self.client = self.app.test_client()
+        app = create_app({"DATABASE": self.path})
+        type(self).alter(app)
+        self.client = app.test_client()
+        self.database: Database = app.extensions["everruns"]
         self.run_command = CommandRunner(self.path)
         self.model = Model()
         self.bodies: dict[str, bytes] = {}  # by ETag
@@ -191,7 +186,7 @@ class Machine(RuleBasedStateMachine):
         self.done["examples"] += 1
 
     def teardown(self) -> None:
-        self.app.extensions["everruns"].close()
+        self.database.close()
         shutil.rmtree(self.folder)
 
     # --- organizations and keys
@@ -307,7 +302,7 @@ class Machine(RuleBasedStateMachine):
     @rule(entries=st.dictionaries(st.sampled_from(CAPABILITIES), ENTRY, min_size=1, max_size=4))
     def load_catalog(self, entries: dict[str, dict[str, Any]]) -> None:
         self.model.catalog = entries
-        with Database(self.path).write() as connection:
+        with self.database.write() as connection:
             catalog.replace(connection, [{"id": name, "name": name, **entry} for name, entry in entries.items()])
 
     @precondition(lambda self: len(self.backups) < 3)
@@ -345,9 +340,9 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def the_database_has_no_errors(self) -> None:
         self.done["steps"] += 1
-        with Database(self.path).read() as connection:
+        with self.database.read() as connection:
             errors = [*check.errors(connection)]
-            assert not errors, f"everruns check: {errors[:3]}"
+        assert not errors, f"everruns check: {errors[:3]}"
 
     # --- helpers
 
