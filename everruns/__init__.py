@@ -1,18 +1,21 @@
 """Everruns Sessions: which sessions an organization has. The application factory."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask
+if TYPE_CHECKING:
+    from flask import Flask
 
 __version__ = "0.1.0"
 
 
-def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
+def create_app(overrides: Mapping[str, Any] | None = None) -> "Flask":
     """Return the WSGI application, configured by `EVERRUNS_*` environment variables; `overrides` win.
 
     >>> app = create_app({"DATABASE": "instance/everruns.db"})
     """
+    from flask import Flask  # here, because the commands do without it and start sooner
+
     from everruns import config
     from everruns.api import PublicId, api, bodies, cache, errors
     from everruns.store.db import Database
