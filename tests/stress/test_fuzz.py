@@ -50,8 +50,8 @@ INTERNAL = (b"traceback", b"sqlite", b"select ", b'file "', b"site-packages", b"
 MEMORY_BYTES = 12 * 1024 * 1024
 SECONDS = 0.5  # of processor time, for one request
 
-READING_METHODS = ["GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "get", "X-\xff"]
-METHODS = [*["GET"] * 14, *["POST"] * 6, *["PUT", "PATCH", "DELETE"] * 3, *READING_METHODS]
+READING_METHODS = [*["GET"] * 14, "HEAD", "OPTIONS", "TRACE", "QUERY", "get", "X-\xff"]
+METHODS = [*["POST"] * 6, *["PUT", "PATCH", "DELETE"] * 3, *READING_METHODS]
 PATHS = [
     *["/v1/sessions", "/v1/sessions", "/v1/agents", "/v1/harnesses", "/v1/sessions/session_1"] * 4,
     *["/v1/sessions/activity", "/v1/sessions/stats", "/v1/capabilities", "/v1/capabilities/shell", "/v1/organization"],
@@ -149,17 +149,18 @@ class Requests:
     def next(self) -> "WSGIEnvironment":
         """Return the next one."""
         random = self.random
-        body = self.body()
+        method, body = random.choice(METHODS), self.body()
+        arguments = [0, 1, 1, 2, 3, 40] if method in READING_METHODS else [0] * 9 + [1]
         environ: dict[str, Any] = {
-            "REQUEST_METHOD": random.choice(METHODS),
+            "REQUEST_METHOD": method,
             "SCRIPT_NAME": "" if random.random() < 0.98 else "/" + self.text(),
             "PATH_INFO": random.choice(PATHS) + ("/" + self.text() if random.random() < 0.1 else ""),
-            "QUERY_STRING": "&".join(self.argument() for _ in range(random.choice([0, 0, 0, 0, 1, 1, 2, 3, 40]))),
+            "QUERY_STRING": "&".join(self.argument() for _ in range(random.choice(arguments))),
             "SERVER_NAME": "localhost",
             "SERVER_PORT": random.choice(["80", "80", "443", ""]),
             "SERVER_PROTOCOL": random.choice(["HTTP/1.1", "HTTP/1.0"]),
             "CONTENT_TYPE": random.choice(
-                [*["application/json"] * 3, "", "multipart/form-data; boundary=", self.text()]
+                [*["application/json"] * 9, "", "multipart/form-data; boundary=", self.text()]
             ),
             "CONTENT_LENGTH": str(len(body)),
             "wsgi.version": (1, 0),
@@ -189,9 +190,9 @@ class Requests:
         record = {}
         for name in self.random.sample([*KEYS, self.text()], self.random.randrange(5)):
             other: Any = self.random.choice(
-                [self.text(), 1, 1e308, True, None, {}, {"a": 1}, [None], [[]], [self.text()]]
+                [*[self.text()] * 6, 1, 1e308, True, None, {}, {"a": 1}, [None], [self.text()]]
             )
-            record[name] = other if self.random.random() < 0.2 else self.random.choice(KEYS.get(name, [other]))
+            record[name] = other if self.random.random() < 0.3 else self.random.choice(KEYS.get(name, [other]))
         return json.dumps(record).encode()
 
     def text(self) -> str:
