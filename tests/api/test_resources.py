@@ -8,13 +8,12 @@ from urllib.parse import urljoin
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from everruns import create_app
 from everruns.ids import BASE_HARNESS
 from everruns.records import Organization
 from everruns.store.db import Database
-from tests.support.client import client_with_key, ids
+from tests.support.client import client_with_key, fields_of, ids
 from tests.support.commands import CommandRunner
 from tests.support.database import create_organization, import_records
 from tests.support.records import AGENT_ID, ORGANIZATION_ID, agent_record, session_record
@@ -39,13 +38,6 @@ def agent(database: Database, organization: Organization) -> None:
     """An agent."""
     import_records(database, organization, agent_record())
     database.close()
-
-
-def fields_of(response: TestResponse) -> dict[str, list[str]]:
-    """Return the errors of a refused request by key."""
-    assert response.status_code == 400, response.text
-    fields: dict[str, list[str]] = response.get_json()["error"]["fields"]
-    return fields
 
 
 def seconds_ago(timestamp: str) -> float:
@@ -314,80 +306,10 @@ def test_base_harness_cannot_be_changed(client: FlaskClient, method: str, url: s
     assert (base["id"], base["is_built_in"], base["capabilities"]) == (BASE_HARNESS, True, [])
 
 
-def test_all_errors_of_a_body_are_reported(client: FlaskClient) -> None:
-    body = {"status": "done", "tags": ["a", 1], "capabilities": [{"config": {}}], "titel": "x", "metadata": {"a": 1}}
-    assert fields_of(client.post(URL, json=body)) == {
-        "status": ["must be started, active or idle; got 'done'"],
-        "tags[1]": ["must be a string; got a number"],
-        "capabilities[0].ref": ["is missing"],
-        "titel": ["is not kept by this service; did you mean title?"],
-        "metadata": ["is not kept by this service"],
-    }
-    assert client.get(URL).get_json()["total"] == 0
-
-
 def test_name_is_required_for_an_agent_but_not_to_change_it(client: FlaskClient) -> None:
     assert fields_of(client.post("/v1/agents", json={})) == {"name": ["is missing"]}
     assert fields_of(client.put(f"/v1/agents/{AGENT_ID}", json={})) == {"name": ["is missing"]}
     assert client.patch(f"/v1/agents/{AGENT_ID}", json={"description": "d"}).get_json()["name"] == "helper"
-
-
-def test_empty_and_computed_keys_are_ignored(client: FlaskClient) -> None:
-    body: dict[str, object] = {
-        "metadata": None,
-        "locale": False,
-        "mounts": [],
-        "hints": {},
-        "features": ["x"],
-        "organization_id": "org_9",
-    }
-    response = client.post(URL, json=body)
-    assert response.status_code == 201
-    assert (response.get_json()["features"], response.get_json()["organization_id"]) == ([], ORGANIZATION_ID)
-
-
-# --- bodies ---
-
-
-@pytest.mark.parametrize(
-    ("body", "error"),
-    [
-        (b"", "must be valid JSON: Expecting value (line 1, column 1)"),
-        (b"{", "must be valid JSON: "),
-        (b"[]", "must be an object; got an array"),
-        (b'"x"', "must be an object; got a string"),
-        (b'{"title": "a", "title": "b"}', "must have each key once in an object; got 'title' more than once"),
-        (b'{"title": "\xff"}', "must be valid UTF-8; byte 12 is not"),
-        (b'{"title": "\\ud800"}', "must not contain half of a surrogate pair"),
-        (b'{"a": NaN}', "must be valid JSON: NaN is not a JSON number"),
-        (b'{"a": 1e999}', "must contain numbers in the range of a double"),
-        (b"[" * 100_000, "must not be nested so deeply"),
-    ],
-)
-def test_malformed_body_is_refused(client: FlaskClient, body: bytes, error: str) -> None:
-    response = client.post(URL, data=body, content_type="application/json")
-    (message,) = fields_of(response)["body"]
-    assert message.startswith(error)
-
-
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx"])
-def test_body_must_be_declared_as_json(client: FlaskClient, content_type: str) -> None:
-    response = client.post(URL, data=b"{}", content_type=content_type)
-    assert (response.status_code, response.get_json()["error"]["code"]) == (415, "unsupported_media_type")
-    assert client.post(URL, data=b"{}", content_type="application/json; charset=utf-8").status_code == 201
-
-
-def test_compressed_body_is_refused(client: FlaskClient) -> None:
-    response = client.post(URL, data=b"{}", content_type="application/json", headers={"Content-Encoding": "gzip"})
-    assert response.status_code == 415
-
-
-def test_body_has_at_most_1_mib(client: FlaskClient) -> None:
-    longest = b'{"title": "' + b"x" * (1024 * 1024 - 13) + b'"}'
-    assert client.post(URL, data=longest, content_type="application/json").status_code == 201
-    response = client.post(URL, data=longest + b" ", content_type="application/json")
-    assert (response.status_code, response.get_json()["error"]["code"]) == (413, "request_entity_too_large")
-    assert client.get(URL).get_json()["total"] == 1
 
 
 # --- who may write ---

@@ -25,3 +25,11 @@ def links(response: TestResponse) -> dict[str, str]:
     parts = [re.fullmatch(r'<(\?[!-;=?-~]+)>; rel="([a-z]+)"', part) for part in header.split(", ")]
     assert all(parts), header
     return {part[2]: part[1] for part in parts if part}
+
+
+def fields_of(response: TestResponse) -> dict[str, list[str]]:
+    """Return the errors of a refused request by argument or key."""
+    error = response.get_json()["error"]
+    assert (response.status_code, error["code"]) == (400, "invalid_request"), response.text
+    fields: dict[str, list[str]] = error["fields"]
+    return fields
