@@ -109,4 +109,4 @@ class Filters(NamedTuple):
 
     @property
     def _is_search_indexed(self) -> bool:
-        return self.search is not None and len(self.search) >= SHORTEST_INDEXED and "\0" not in self.search
+        return self.search is not None and len(self.search) >= SHORTEST_INDEXED

@@ -26,7 +26,7 @@ from tests.support.features import expected_features
 from tests.support.records import AGENT_ID, agent_record, harness_record, session_record
 from tests.support.sql import execute_without_foreign_keys
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 SUFFIXES = st.text("0aA-", min_size=1, max_size=3)  # a small alphabet: many ids are the same
 # As given, and as stored.
 TIMESTAMPS = {
