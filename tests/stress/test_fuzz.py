@@ -150,7 +150,7 @@ class Requests:
         """Return the next one."""
         random = self.random
         method, body = random.choice(METHODS), self.body()
-        arguments = [0, 1, 1, 2, 3, 40] if method in READING_METHODS else [0] * 9 + [1]
+        arguments = [0, *[1] * 10, *[2] * 5, 3, 40] if method in READING_METHODS else [0] * 9 + [1]
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method,
             "SCRIPT_NAME": "" if random.random() < 0.98 else "/" + self.text(),
@@ -180,8 +180,8 @@ class Requests:
 
     def argument(self) -> str:
         """Return an argument of a query."""
-        name = self.random.choice([*ARGUMENTS, *ARGUMENTS, "x", "", "limit[]", self.text()])
-        return f"{name}={self.random.choice([*ARGUMENTS.get(name, []), self.text()])}"
+        name = self.random.choice([*[*ARGUMENTS] * 4, "x", "", "limit[]", self.text()])
+        return f"{name}={self.random.choice([self.text(), self.random.choice(ARGUMENTS.get(name, ['']))])}"
 
     def body(self) -> bytes:
         """Return a body: mostly a JSON object, of valid and other values."""
