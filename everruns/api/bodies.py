@@ -1,5 +1,6 @@
 """The JSON body of a request."""
 
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -8,7 +9,7 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import UnsupportedMediaType
 
 from everruns.records import Record
-from everruns.schemas.fields import is_empty, json_type, known_keys
+from everruns.schemas.fields import REFERENCE_KEYS, is_empty, json_type, known_keys
 from everruns.transfer.kinds import COMPUTED_KEYS, Kind
 from everruns.transfer.parser import parse_json
 
@@ -22,12 +23,12 @@ def load(kind: Kind, partial: tuple[str, ...] | bool) -> Record:
     itself, and unknown ones with an empty value, are ignored.
     """
     body = _parse()
-    errors: dict[str, Any] = {}
-    known = known_keys(kind.schema)
-    for key, value in body.items():
-        if key not in known and key not in COMPUTED_KEYS and not is_empty(value):
-            similar = get_close_matches(key, known, 1, 0.75)
-            errors[key] = ["is not kept by this service" + (f"; did you mean {similar[0]}?" if similar else "")]
+    unknown = dict(_unknown_keys(body, known_keys(kind.schema)))
+    errors: dict[str, Any] = {key: error for key, error in unknown.items() if key not in COMPUTED_KEYS}
+    references = body.get("capabilities")
+    for index, reference in enumerate(references if isinstance(references, list) else ()):
+        if isinstance(reference, dict):
+            errors |= {f"capabilities[{index}].{key}": error for key, error in _unknown_keys(reference, REFERENCE_KEYS)}
     loaded: Record = {}
     try:
         loaded = kind.schema.load(body, partial=partial)
@@ -36,6 +37,14 @@ def load(kind: Kind, partial: tuple[str, ...] | bool) -> Record:
     if errors:
         raise ValidationError(errors)
     return loaded
+
+
+def _unknown_keys(value: dict[str, Any], known: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each key of `value` that is not known, unless it is empty, with its error."""
+    for key, inner in value.items():
+        if key not in known and not is_empty(inner):
+            similar = get_close_matches(key, known, 1, 0.75)
+            yield key, ["is not kept by this service" + (f"; did you mean {similar[0]}?" if similar else "")]
 
 
 def _parse() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from everruns.timestamps import parse_timestamp
 
 MAX_CONFIG_DEPTH = 100
 MAX_SHOWN_CHARACTERS = 40
+REFERENCE_KEYS = ("ref", "config")  # of a capability
 
 _JSON_TYPES = {
     type(None): "null",
