@@ -1,80 +1,63 @@
 """Write everruns/web/openapi.json (OpenAPI 3.1) and everruns/web/llms.txt. Run by `make describe`.
 
-Query arguments come from the schemas that validate them, most errors from the classes that are raised. Responses are
-described in tools/responses.py. Tests compare both files with the running service.
+Query arguments and bodies come from the schemas that validate them, most errors from the classes that are raised. Tests
+compare both files with the running service.
 """
 
 import json
+import re
 from pathlib import Path
-from typing import Any, cast
-
-from apispec import APISpec
-from apispec.ext.marshmallow import MarshmallowPlugin
-from apispec.ext.marshmallow.openapi import OpenAPIConverter
-from marshmallow import Schema, fields
 
 import everruns
-from everruns.api import errors
-from everruns.ids import BASE_HARNESS, id_pattern
-from everruns.schemas.fields import Day, PublicId, Timestamp, WholeNumber
-from everruns.schemas.queries import ActivityQuerySchema, SessionsQuerySchema
-from tools import llms, responses
+from everruns.ids import id_pattern
+from tools import examples, llms
+from tools.operations import Operation, operations
+from tools.responses import ERRORS, HEADERS, error_responses
+from tools.schemas import SCHEMAS, Json, query, ref
 
-OPENAPI_VERSION = "3.1.0"
 WEB = Path(everruns.__file__).parent / "web"
-
-Json = dict[str, Any]
 
 ABOUT = """\
 A part of the Everruns API, served from one SQLite file.
 
-Every operation also accepts `HEAD`. Other methods get `405` with `Allow`, other paths `404`. All errors have the same
-shape: rely on `code`, since the wording of `message` may change. Ignore keys that you do not know, since later versions
-may add some."""
+Every GET operation also accepts `HEAD`. Other methods get `405` with `Allow`, other paths `404`. All errors have the
+same shape: rely on `code`, since the wording of `message` may change. Ignore keys that you do not know, since later
+versions may add some.
+
+Bodies are JSON (`application/json`, UTF-8, not compressed) of at most 1 MiB, with each key once. Texts must not
+contain the character U+0000. A write that got a `2xx` survives a crash."""
 
 KEY = """\
 `Authorization: Bearer evr_…`, the scheme in any letter case. `ApiKey evr_…` and the bare key are accepted too: the
-official SDKs send the bare key. A key belongs to one organization and gives access to its sessions only."""
+official SDKs send the bare key. A key belongs to one organization and gives access to that organization only. A
+read-only key can only read."""
 
-AGENT_ID = "agent_019c60b1e40c7000b1f7c2a86de0394f"
-ORGANIZATION_ID = "org_00000000000000000000000000000001"
-REQUEST_ID = "0a6d3f5c9b1e4f0e8d7c6b5a49382716"
-ETAG = 'W/"5d41402abc4b2a76b9719d911017c592"'
-LINK = (
-    '<?offset=0&limit=20>; rel="first", '
-    '<?created_before=2026-02-27T19:01:17.685983Z&offset=20&limit=20>; rel="next", '
-    '<?created_before=2026-02-27T19:01:17.685983Z&offset=140&limit=20>; rel="last"'
-)
-SESSION = {
-    "id": "session_f735efe608d180113e940bb452d31e1b",
-    "organization_id": ORGANIZATION_ID,
-    "harness_id": BASE_HARNESS,
-    "agent_id": AGENT_ID,
-    "title": "Why is checkout slow?",
-    "tags": ["debugging", "urgent"],
-    "model_id": "model_01933b5a000070008000000000000201",
-    "capabilities": [{"ref": "memory", "config": {"scope": "session"}}, {"ref": "openui"}],
-    "status": "idle",
-    "features": ["file_system", "openui", "schedules"],
-    "created_at": "2026-02-27T19:01:17.685982Z",
-    "updated_at": "2026-02-27T20:00:46.685982Z",
-}
-ACTIVITY = {
-    "data": [{"day": "2026-02-26", "sessions": 3}, {"day": "2026-02-27", "sessions": 0}],
-    "total": 3,
-    "days": 2,
-    "until": "2026-02-27",
+TAGS = {
+    "sessions": "Sessions of the API key's organization.",
+    "agents": "Agents, which sessions belong to.",
+    "harnesses": "Harnesses, in which agents and sessions run.",
+    "capabilities": "The catalog of capabilities, which decides the features of sessions.",
+    "organization": "The organization of the API key.",
+    "service": "The service itself. No API key is needed.",
 }
 
-
-# --- parameters ---
-
-# The description and an example of each query argument.
+# The description and an example of each argument; `TAG.NAME` where the meaning depends on the path.
 ARGUMENTS: dict[str, tuple[str, object]] = {
     "agent_id": (
-        "Only sessions of this agent; an agent that does not exist gives an empty page. Dashes and letter case do not "
-        "matter.",
-        AGENT_ID,
+        "Only sessions of this agent; an agent that does not exist gives an empty result. Dashes and letter case do "
+        "not matter.",
+        examples.AGENT_ID,
+    ),
+    "status": ("Only sessions with this status.", "idle"),
+    "tag": ("Only sessions with this tag, exactly; given several times: with all of them.", ["debugging", "urgent"]),
+    "search": ("Only those whose name, display name or description contains this text, in any letter case.", "support"),
+    "sessions.search": (
+        "Only sessions whose title contains this text, in any letter case and script, or whose id is this text.",
+        "checkout",
+    ),
+    "capabilities.search": (
+        "Only those whose id, name or description contains this text, in any letter case.",
+        "memory",
     ),
     "created_after": (
         "Only sessions created at this time or later. ISO 8601 with a zone; write + as %2B.",
@@ -84,277 +67,112 @@ ARGUMENTS: dict[str, tuple[str, object]] = {
         "Only sessions created before this time, which must not be before created_after.",
         "2026-03-01T00:00:00Z",
     ),
-    "offset": ("How many sessions to skip.", 20),
-    "limit": ("How many sessions to return at most.", 10),
+    "offset": ("How many to skip.", 20),
+    "limit": ("How many to return at most.", 10),
     "days": ("How many days to return.", 7),
     "until": ("The last day, in UTC; today unless given.", "2026-02-27"),
+    "include": ("Adds `session_counts` to each agent.", "session_counts"),
+    "include_archived": ("Includes those that are archived.", True),
 }
 
-
-def _json_schema(_: Any, field: fields.Field[Any], **kwargs: Any) -> Json:
-    """Return the JSON Schema of a field type that apispec does not know."""
-    if isinstance(field, WholeNumber):
-        return {"type": "integer", "minimum": field.minimum, "maximum": field.maximum}
-    if isinstance(field, PublicId):
-        return {"type": "string", "pattern": f"^{id_pattern(field.prefix)}$"}
-    if isinstance(field, Timestamp):
-        return {"type": "string", "format": "date-time"}
-    if isinstance(field, Day):
-        from_year_2 = "^(000[2-9]|00[1-9]|0[1-9]|[1-9])[0-9-]+$"
-        return {"type": "string", "format": "date", "pattern": from_year_2}
-    return {}
-
-
-def _query_parameters(converter: OpenAPIConverter, schema: type[Schema]) -> list[Json]:
-    """Return the query parameters that `schema` accepts."""
-    parameters = []
-    for name, field in schema().fields.items():
-        rule = converter.field2property(field)
-        if rule["default"] is None:
-            del rule["default"]  # may be omitted, but not null
-        description, example = ARGUMENTS[name]
-        parameter = {"in": "query", "name": name, "description": description, "example": example}
-        parameters.append({**parameter, "required": field.required, "schema": rule})
-    return parameters
-
+PATH_PARAMETERS = {
+    "session_id": ("session", examples.SESSION_ID),
+    "agent_id": ("agent", examples.AGENT_ID),
+    "harness_id": ("harness", examples.HARNESS_ID),
+    "capability_id": ("", examples.CAPABILITY["id"]),
+}
 
 HEADER_PARAMETERS: Json = {
     "X-Org-Id": {
         "description": "The id of the key's organization, as a check. Dashes and letter case are ignored.",
         "schema": {"type": "string", "pattern": f"^{id_pattern('org')}$"},
-        "example": ORGANIZATION_ID,
+        "example": examples.ORGANIZATION_ID,
     },
     "X-Request-Id": {
         "description": "An id for the response and the log: 1 to 128 of `A-Za-z0-9._-`. Replaced by a new one if "
         "invalid or absent.",
         "schema": {"type": "string"},
-        "example": REQUEST_ID,
+        "example": examples.REQUEST_ID,
     },
     "If-None-Match": {
         "description": "The `ETag` of an earlier response, a list of such, or `*`. If one matches, the response is "
         "`304`.",
         "schema": {"type": "string"},
-        "example": ETAG,
+        "example": examples.ETAG,
     },
 }
 
 
-# --- responses ---
+def _path_parameter(name: str) -> Json:
+    prefix, example = PATH_PARAMETERS[name]
+    schema = {"type": "string", "pattern": f"^{id_pattern(prefix)}$"} if prefix else {"type": "string", "minLength": 1}
+    return {"in": "path", "name": name, "required": True, "schema": schema, "example": example}
 
 
-def _header(description: str, schema: Json, example: object = None) -> Json:
-    header = {"description": description, "required": True, "schema": schema}
-    return header if example is None else {**header, "example": example}
+def _query_parameter(name: str, schema: Json, tag: str) -> Json:
+    description, example = ARGUMENTS.get(f"{tag}.{name}") or ARGUMENTS[name]
+    return {"in": "query", "name": name, "description": description, "example": example, "schema": schema}
 
 
-RESPONSE_HEADERS: Json = {
-    "X-Request-Id": _header(
-        "The id of the request: the one sent, or a new one.",
-        {"type": "string", "pattern": f"^{errors.REQUEST_ID.pattern}$"},
-        REQUEST_ID,
-    ),
-    "ETag": _header("A hash of the content; send it back as `If-None-Match`.", {"type": "string"}, ETAG),
-    "Link": _header(
-        "Links to other pages (RFC 8288): `first` and `last`, `prev` and `next` where they exist. They are query-only "
-        "references, to be resolved against the URL of the request. Following `next` visits each session exactly once, "
-        "even while new sessions are created.",
-        {"type": "string"},
-        LINK,
-    ),
-    "Cache-Control": _header("How the response may be cached.", {"type": "string"}),
-    "Vary": _header("The response depends on the API key.", {"type": "string"}, "Authorization"),
-    "WWW-Authenticate": _header("The authentication scheme.", {"type": "string"}, "Bearer"),
-    "Allow": _header("The allowed methods.", {"type": "string"}, "GET, HEAD"),
-    "Retry-After": _header(
-        "Seconds to wait before a retry.", {"type": "integer", "minimum": 1}, errors.RETRY_AFTER_SECONDS
-    ),
-}
+def _parameters(operation: Operation, tag: str) -> list[Json]:
+    arguments = query(operation.query()) if operation.query else {}
+    headers = ["X-Org-Id"] if "401" in operation.errors else []
+    headers += ["X-Request-Id", *(["If-None-Match"] if "304" in operation.returns else [])]
+    return [
+        *(_path_parameter(name) for name in re.findall(r"{(\w+)}", operation.path)),
+        *(_query_parameter(name, schema, tag) for name, schema in arguments.items()),
+        *(ref(name, "parameters") for name in headers),
+    ]
 
 
-def _headers(*names: str) -> Json:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-
-
-# When each error is returned, and an example. 414, 429 and 431 come from nginx, in the words of deploy/nginx.conf.
-_ERRORS: list[tuple[str, errors.ApiError]] = [
-    (
-        "Invalid arguments, or a malformed request. All errors are reported together.",
-        errors.InvalidRequest({"limit": ["must be from 1 to 100; got '0'"]}),
-    ),
-    ("No API key, or one that is unknown, expired or revoked.", errors.Unauthorized()),
-    ("`X-Org-Id` is not the organization of the API key.", errors.OrganizationMismatch()),
-    ("No such path.", errors.NotFound("/v1/session")),
-    ("The method is not GET or HEAD.", errors.MethodNotAllowed("POST", ["GET", "HEAD"])),
-    (
-        "Behind nginx: the request line is too long.",
-        errors.ApiError(414, "uri_too_long", "the request line is longer than 8 KiB"),
-    ),
-    (
-        "Behind nginx: too many requests of this API key or this address.",
-        errors.ApiError(
-            429,
-            "too_many_requests",
-            "too many requests; wait a second, and send If-None-Match to make each cheaper",
-            headers={"Retry-After": "1"},
-        ),
-    ),
-    (
-        "Behind nginx: the headers are too long.",
-        errors.ApiError(
-            431, "request_header_fields_too_large", "a header is longer than 8 KiB, or all together are too long"
-        ),
-    ),
-    ("An internal error, logged with the `request_id`.", errors.InternalError()),
-    (
-        "The database is missing, locked, corrupt or of another version; or, behind nginx and with the code "
-        "`unavailable`, the service is overloaded or not running.",
-        errors.Unavailable(),
-    ),
-]
-ERRORS = {str(error.status): (description, error) for description, error in _ERRORS}
-ERRORS_OF_ANY_REQUEST = ("414", "429", "431", "500")
-ERRORS_OF_KEYS = ("400", "401", "403", "503")
-
-
-def _content(schema: type[Schema], example: Json) -> Json:
-    return {"application/json": {"schema": schema, "example": example}}
-
-
-def _error_response(description: str, error: errors.ApiError) -> Json:
-    headers = _headers("X-Request-Id", "Cache-Control", *error.headers)
-    content = _content(responses.ErrorSchema, error.envelope(REQUEST_ID))
-    return {"description": description, "headers": headers, "content": content}
-
-
-def _responses(description: str, content: Json, headers: tuple[str, ...], *statuses: str) -> Json:
-    """Return the responses of an operation by status: 200, 304 if it has an ETag, and errors."""
-    headers = ("X-Request-Id", "Cache-Control", *headers)
-    by_status: Json = {"200": {"description": description, "headers": _headers(*headers), "content": content}}
-    if "ETag" in headers:
-        by_status["304"] = {
-            "description": "Not modified: `If-None-Match` matches the `ETag`.",
-            "headers": _headers(*(name for name in headers if name != "Link")),
-        }
-    return by_status | {status: status for status in sorted((*statuses, *ERRORS_OF_ANY_REQUEST))}
-
-
-# --- operations ---
-
-
-def _list_sessions(converter: OpenAPIConverter) -> Json:
-    example = {"data": [SESSION], "total": 150, "offset": 0, "limit": 20}
-    return {
-        "operationId": "list_sessions",
-        "tags": ["sessions"],
-        "summary": "List sessions",
-        "description": "Return a page of sessions, newest first, and the exact total of all that match. An unknown, "
-        "repeated or empty argument is refused. An offset past the end returns no data and the true total.",
-        "parameters": [
-            *_query_parameters(converter, SessionsQuerySchema),
-            "X-Org-Id",
-            "X-Request-Id",
-            "If-None-Match",
-        ],
-        "responses": _responses(
-            "The page.",
-            _content(responses.SessionsPageSchema, example),
-            ("ETag", "Link", "Vary"),
-            *ERRORS_OF_KEYS,
-        ),
+def _describe(operation: Operation) -> Json:
+    named = re.fullmatch(r"/v1/(\w+).*", operation.path)
+    tag = named[1] if named else "service"
+    described: Json = {
+        "operationId": operation.id,
+        "tags": [tag],
+        "summary": operation.summary,
+        "description": operation.description,
+        "parameters": _parameters(operation, tag),
+        "responses": {**operation.returns, **error_responses(operation.errors)},
     }
-
-
-def _list_activity(converter: OpenAPIConverter) -> Json:
-    return {
-        "operationId": "list_activity",
-        "tags": ["sessions"],
-        "summary": "Count sessions per day",
-        "description": "Return the number of sessions created on each of the given days, in UTC, oldest first. An "
-        "unknown, repeated or empty argument is refused.",
-        "parameters": [
-            *_query_parameters(converter, ActivityQuerySchema),
-            "X-Org-Id",
-            "X-Request-Id",
-            "If-None-Match",
-        ],
-        "responses": _responses(
-            "The days.", _content(responses.ActivitySchema, ACTIVITY), ("ETag", "Vary"), *ERRORS_OF_KEYS
-        ),
-    }
-
-
-def _get_health() -> Json:
-    example = {"status": "ok", "version": everruns.__version__}
-    return {
-        "operationId": "get_health",
-        "tags": ["service"],
-        "summary": "Check that the service works",
-        "security": [],
-        "parameters": ["X-Request-Id"],
-        "responses": _responses("The service works.", _content(responses.HealthSchema, example), (), "503"),
-    }
-
-
-def _get_document(operation_id: str, summary: str, content_type: str, schema: Json) -> Json:
-    return {
-        "operationId": operation_id,
-        "tags": ["service"],
-        "summary": summary,
-        "security": [],
-        "parameters": ["X-Request-Id", "If-None-Match"],
-        "responses": _responses("The document.", {content_type: {"schema": schema}}, ("ETag",)),
-    }
-
-
-# --- documents ---
-
-
-def _schema_name(schema: type[Schema] | Schema) -> str:
-    schema_type = schema if isinstance(schema, type) else type(schema)
-    return schema_type.__name__.removesuffix("Schema")
+    if operation.body:
+        name, example = operation.body
+        content = {"application/json": {"schema": ref(name), "example": example}}
+        described["requestBody"] = {"required": True, "content": content}
+    if "401" not in operation.errors:
+        described["security"] = []
+    return described
 
 
 def openapi() -> Json:
     """Return the OpenAPI 3.1 document."""
-    plugin = MarshmallowPlugin(_schema_name)
-    spec = APISpec(
-        title="Everruns Sessions",
-        version=everruns.__version__,
-        openapi_version=OPENAPI_VERSION,
-        plugins=[plugin],
-        info={
-            "summary": "The agent sessions of an organization, newest first, with exact totals.",
+    paths: Json = {}
+    for operation in operations():
+        paths.setdefault(operation.path, {})[operation.method] = _describe(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Everruns Sessions",
+            "version": everruns.__version__,
+            "summary": "The agent sessions of an organization: list, search, count, create, change, delete.",
             "description": ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        servers=[{"url": "../"}],  # relative to /api-doc/openapi.json, so that it holds under any prefix
-        security=[{"key": []}],
-        tags=[
-            {"name": "sessions", "description": "Sessions of the API key's organization."},
-            {"name": "service", "description": "The service itself. No API key is needed."},
-        ],
-    )
-    converter = cast(OpenAPIConverter, plugin.converter)  # set when the plugin joins the specification
-    converter.add_attribute_function(_json_schema)  # type: ignore[no-untyped-call]
-    spec.components.security_scheme(
-        "key", {"type": "http", "scheme": "bearer", "bearerFormat": "evr_…", "description": KEY}
-    )
-    for name, parameter in HEADER_PARAMETERS.items():
-        spec.components.parameter(name, "header", parameter)
-    for name, header in RESPONSE_HEADERS.items():
-        spec.components.header(name, header)
-    for status, (description, error) in ERRORS.items():
-        spec.components.response(status, _error_response(description, error))
-    openapi_json = _get_document("get_openapi", "Get this OpenAPI document", "application/json", {"type": "object"})
-    llms_txt = _get_document(
-        "get_llms_txt", "Get a short description for language models", "text/plain; charset=utf-8", {"type": "string"}
-    )
-    spec.path("/v1/sessions", operations={"get": _list_sessions(converter)})
-    spec.path("/v1/sessions/activity", operations={"get": _list_activity(converter)})
-    spec.path("/health", operations={"get": _get_health()})
-    spec.path("/api-doc/openapi.json", operations={"get": openapi_json})
-    spec.path("/llms.txt", operations={"get": llms_txt})
-    return {"openapi": OPENAPI_VERSION, **spec.to_dict()}
+        "servers": [{"url": "../"}],  # relative to /api-doc/openapi.json, so that it holds under any prefix
+        "security": [{"key": []}],
+        "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
+        "paths": paths,
+        "components": {
+            "schemas": SCHEMAS,
+            "responses": ERRORS,
+            "parameters": {name: {"in": "header", "name": name, **about} for name, about in HEADER_PARAMETERS.items()},
+            "headers": HEADERS,
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "bearerFormat": "evr_…", "description": KEY}
+            },
+        },
+    }
 
 
 def documents() -> dict[str, str]:

@@ -1,131 +1,188 @@
-"""Schemas of the response bodies, only for the description of the API: the service builds its responses in SQL."""
+"""Responses of the description: headers, errors, and the successful ones."""
 
-from typing import Any
+from marshmallow import ValidationError
 
-from marshmallow import Schema, fields, validate
+from everruns.api import errors
+from everruns.api.bodies import MAX_BODY_BYTES
+from tools import examples
+from tools.schemas import Json, ref
 
-from everruns.api.errors import REQUEST_ID
-from everruns.ids import id_pattern
-from everruns.schemas.resources import SESSION_STATUSES
-from everruns.timestamps import STORED_TIMESTAMP
-
-
-def _public_id(prefix: str, description: str, **kwargs: Any) -> fields.String:
-    return _string(description, validate=validate.Regexp(f"^{id_pattern(prefix)}$"), **kwargs)
+# --- headers ---
 
 
-def _timestamp(description: str) -> fields.String:
-    rule = validate.Regexp(f"^{STORED_TIMESTAMP.pattern}$")
-    return fields.String(required=True, validate=rule, metadata={"description": description, "format": "date-time"})
+def _header(description: str, schema: Json, example: object = None) -> Json:
+    header = {"description": description, "required": True, "schema": schema}
+    return header if example is None else {**header, "example": example}
 
 
-def _integer(minimum: int, description: str) -> fields.Integer:
-    rule = validate.Range(min=minimum)
-    return fields.Integer(required=True, strict=True, validate=rule, metadata={"description": description})
+HEADERS: Json = {
+    "X-Request-Id": _header(
+        "The id of the request: the one sent, or a new one.",
+        {"type": "string", "pattern": f"^{errors.REQUEST_ID.pattern}$"},
+        examples.REQUEST_ID,
+    ),
+    "ETag": _header("A hash of the content; send it back as `If-None-Match`.", {"type": "string"}, examples.ETAG),
+    "Link": _header(
+        "Links to other pages (RFC 8288): `first` and `last`, `prev` and `next` where they exist. They are query-only "
+        "references, to be resolved against the URL of the request. Following `next` visits each session exactly once, "
+        "even while new sessions are created.",
+        {"type": "string"},
+        examples.LINK,
+    ),
+    "Location": _header(
+        "The address of what was created, relative to the URL of the request.",
+        {"type": "string", "format": "uri-reference"},
+    ),
+    "Cache-Control": _header("How the response may be cached.", {"type": "string"}),
+    "Vary": _header("The response depends on the API key.", {"type": "string"}, "Authorization"),
+    "WWW-Authenticate": _header("The authentication scheme.", {"type": "string"}, "Bearer"),
+    "Allow": _header("The allowed methods.", {"type": "string"}, "GET, HEAD"),
+    "Retry-After": _header(
+        "Seconds to wait before a retry.", {"type": "integer", "minimum": 1}, errors.RETRY_AFTER_SECONDS
+    ),
+}
 
 
-def _string(description: str, **kwargs: Any) -> fields.String:
-    return fields.String(required=True, metadata={"description": description}, **kwargs)
+def _headers(*names: str) -> Json:
+    return {name: ref(name, "headers") for name in ("X-Request-Id", "Cache-Control", *names)}
 
 
-class CapabilityRefSchema(Schema):
-    """A capability of a session."""
+# --- errors ---
 
-    ref = _string("The id of the capability.", validate=validate.Length(min=1))
-    config = fields.Dict(metadata={"description": "Its configuration; absent if none was given."})
+# When each status is returned, and an example of each code.
+# 414, 429, 431 and `unavailable` come from nginx, in the words of deploy/nginx.conf.
+_ERRORS: list[tuple[str, list[errors.ApiError]]] = [
+    (
+        "Invalid arguments or body, a reference to an agent or harness that does not exist, or a malformed request. "
+        "All errors are reported together.",
+        [errors.InvalidRequest(ValidationError({"limit": ["must be from 1 to 100; got '0'"]}))],
+    ),
+    ("No API key, or one that is unknown, expired or revoked.", [errors.Unauthorized()]),
+    (
+        "`X-Org-Id` is not the organization of the API key, or a write with a read-only key.",
+        [errors.OrganizationMismatch(), errors.ReadOnlyKey()],
+    ),
+    (
+        "No such path, or nothing with this id in the organization.",
+        [errors.NotFound("there is no session session_1 in this organization")],
+    ),
+    (
+        "The path exists, but not with this method.",
+        [errors.MethodNotAllowed("POST", ["GET", "HEAD"])],
+    ),
+    ("A session with this id exists.", [errors.Conflict(examples.SESSION_ID)]),
+    (
+        f"The body has more than {MAX_BODY_BYTES} bytes.",
+        [errors.ApiError(413, "request_entity_too_large", "the body must have at most 1 MiB")],
+    ),
+    (
+        "Behind nginx: the request line is too long.",
+        [errors.ApiError(414, "uri_too_long", "the request line must be at most 8 KiB")],
+    ),
+    (
+        "The body is not JSON by its `Content-Type`, or is compressed.",
+        [errors.ApiError(415, "unsupported_media_type", "Content-Type must be application/json")],
+    ),
+    (
+        "Behind nginx: too many requests of this API key or this address.",
+        [
+            errors.ApiError(
+                429, "too_many_requests", "too many requests; wait a second and retry", headers={"Retry-After": "1"}
+            )
+        ],
+    ),
+    (
+        "Behind nginx: the headers are too long.",
+        [
+            errors.ApiError(
+                431, "request_header_fields_too_large", "a header must be at most 8 KiB, and all headers 32 KiB"
+            )
+        ],
+    ),
+    ("An internal error, logged with the `request_id`.", [errors.InternalError()]),
+    (
+        "The database is missing, locked, full, corrupt or of another version; a write was sent to a replica; or, "
+        "behind nginx, the service is overloaded or not running.",
+        [
+            errors.Unavailable(),
+            errors.ReadOnlyReplica(),
+            errors.ApiError(
+                503,
+                "unavailable",
+                "the service is unavailable or overloaded; retry in a few seconds",
+                headers={"Retry-After": str(errors.RETRY_AFTER_SECONDS)},
+            ),
+        ],
+    ),
+]
 
 
-class SessionSchema(Schema):
-    """A session. Every key is always present."""
+def _error(description: str, codes: list[errors.ApiError]) -> Json:
+    content = {
+        "schema": ref("Error"),
+        "examples": {error.code: {"value": error.envelope(examples.REQUEST_ID)} for error in codes},
+    }
+    return {
+        "description": description,
+        "headers": _headers(*codes[0].headers),
+        "content": {"application/json": content},
+    }
 
-    id = _public_id("session", "The id of the session, as stored.")
-    organization_id = _public_id("org", "The organization of the API key.")
-    harness_id = _public_id("harness", "The harness of the session; the base harness unless another was given.")
-    agent_id = _public_id("agent", "The agent of the session; null for a session without an agent.", allow_none=True)
-    title = _string("The title.", allow_none=True)
-    tags = fields.List(fields.String(), required=True, metadata={"description": "The tags, in the given order."})
-    model_id = _string("The model, if the session overrides that of its agent.", allow_none=True)
-    capabilities = fields.List(
-        fields.Nested(CapabilityRefSchema),
-        required=True,
-        metadata={"description": "The session's own capabilities, in the given order."},
-    )
-    status = _string("The current status.", validate=validate.OneOf(SESSION_STATUSES))
-    features = fields.List(
-        fields.String(),
-        required=True,
-        metadata={
-            "description": "The features of the available capabilities of the session, its agent and its harness, "
-            "and of all their dependencies. Computed at read time, sorted.",
-            "uniqueItems": True,
+
+ERRORS: Json = {str(codes[0].status): _error(description, codes) for description, codes in _ERRORS}
+
+OF_ANY_REQUEST = ("414", "429", "431", "500")
+OF_LISTS = ("400", "401", "403", "503", *OF_ANY_REQUEST)
+OF_ONE = ("404", *OF_LISTS)
+OF_BODIES = ("413", "415", *OF_LISTS)
+
+
+def error_responses(statuses: tuple[str, ...]) -> Json:
+    """Return the references to these errors."""
+    return {status: ref(status, "responses") for status in sorted(statuses)}
+
+
+# --- successful responses ---
+
+
+def _json(schema: str, example: object) -> Json:
+    return {"application/json": {"schema": ref(schema), "example": example}}
+
+
+def read(schema: str, example: object, *headers: str) -> Json:
+    """Return the responses to GET: 200, and 304."""
+    return document(_json(schema, example), "Vary", *headers)
+
+
+def document(content: Json, *headers: str) -> Json:
+    """Return the responses to GET of any content that has an `ETag`."""
+    unchanged = [name for name in headers if name != "Link"]
+    return {
+        "200": {"description": "Found.", "headers": _headers("ETag", *headers), "content": content},
+        "304": {
+            "description": "Not modified: `If-None-Match` matches the `ETag`.",
+            "headers": _headers("ETag", *unchanged),
         },
-    )
-    created_at = _timestamp("The time of creation, in UTC.")
-    updated_at = _timestamp("The time of the last update, in UTC.")
+    }
 
 
-class SessionsPageSchema(Schema):
-    """A page of sessions."""
-
-    data = fields.List(
-        fields.Nested(SessionSchema),
-        required=True,
-        metadata={"description": "By `created_at`, newest first; equal timestamps by order of storing, newest first."},
-    )
-    total = _integer(0, "The number of matching sessions on all pages, from the same snapshot as `data`.")
-    offset = _integer(0, "The `offset` of the request.")
-    limit = _integer(1, "The `limit` of the request.")
-
-
-class DaySchema(Schema):
-    """A day of activity."""
-
-    day = fields.Date(required=True, metadata={"description": "The day, in UTC."})
-    sessions = _integer(0, "The number of sessions created on this day.")
+def created(schema: str, example: object, links: Json) -> Json:
+    """Return the response to a request that created something."""
+    return {
+        "201": {
+            "description": "Created.",
+            "headers": _headers("Location"),
+            "content": _json(schema, example),
+            "links": links,
+        }
+    }
 
 
-class ActivitySchema(Schema):
-    """Sessions per day."""
-
-    data = fields.List(
-        fields.Nested(DaySchema), required=True, metadata={"description": "One entry for each day, oldest first."}
-    )
-    total = _integer(0, "The number of sessions created on these days.")
-    days = _integer(1, "The `days` of the request.")
-    until = fields.Date(required=True, metadata={"description": "The last day."})
+def stored(schema: str, example: object) -> Json:
+    """Return a response without an `ETag`."""
+    return {"200": {"description": "Done.", "headers": _headers(), "content": _json(schema, example)}}
 
 
-class HealthSchema(Schema):
-    """The state of the service."""
-
-    status = _string("The database is readable and has the expected version.", validate=validate.OneOf(["ok"]))
-    version = _string("The version of the service.")
-    replica_lag_seconds = fields.Float(
-        allow_none=True,
-        validate=validate.Range(min=0),
-        metadata={"description": "Only on a replica: the age of its data, or null if unknown."},
-    )
-
-
-class ErrorDetailSchema(Schema):
-    """The error."""
-
-    code = _string("The kind of error, for programs.")
-    message = _string("The error and how to fix it, for people; the wording may change.")
-    fields_ = fields.Dict(
-        keys=fields.String(),
-        values=fields.List(fields.String(), validate=validate.Length(min=1)),
-        data_key="fields",
-        metadata={"description": "The errors of each invalid argument; present only if arguments are invalid."},
-    )
-    request_id = fields.String(
-        required=True,
-        validate=validate.Regexp(f"^{REQUEST_ID.pattern}$"),
-        metadata={"description": "The value of `X-Request-Id`."},
-    )
-
-
-class ErrorSchema(Schema):
-    """The body of every error response."""
-
-    error = fields.Nested(ErrorDetailSchema, required=True)
+def removed() -> Json:
+    """Return the response without content."""
+    return {"204": {"description": "Done.", "headers": _headers()}}
