@@ -41,6 +41,8 @@ def create(kind: Kind) -> Response:
         exists = tables.find_id(connection, kind.table, organization.id, record["public_id"]) is not None
         if exists and kind is SESSION:
             raise Conflict(record["public_id"])
+        if exists:
+            record.setdefault("updated_at", now())
         body = _save(connection, kind, organization, record)
     return _saved(body, None if exists else f"{kind.plural}/{record['public_id']}")
 
@@ -53,6 +55,8 @@ def replace(kind: Kind, public_id: str) -> Response:
     _check_id(record, public_id)
     with write_transaction() as connection:
         exists = tables.find_id(connection, kind.table, organization.id, record["public_id"]) is not None
+        if exists:
+            record.setdefault("updated_at", now())
         body = _save(connection, kind, organization, record)
     return _saved(body, None if exists else record["public_id"])
 
