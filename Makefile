@@ -1,5 +1,5 @@
 # make run, make test, make lint, make clean: need only Python 3.11 or newer, make and git.
-# make describe: write everruns/web/openapi.json and llms.txt from the code.
+# make describe: write everruns/api/openapi.json and llms.txt from the code.
 # make install: install the locked requirements of a server, Litestream included; see docs/DEPLOY.md.
 # make lock: update deploy/requirements.lock to the newest versions.
 # make audit: search the lock for known vulnerabilities, the code for weaknesses and the Git history for secrets.

@@ -1,4 +1,4 @@
-"""Write everruns/web/openapi.json (OpenAPI 3.1) and everruns/web/llms.txt. Run by `make describe`.
+"""Write everruns/api/openapi.json (OpenAPI 3.1) and everruns/api/llms.txt. Run by `make describe`.
 
 Query arguments and bodies come from the schemas that validate them, most errors from the classes that are raised. Tests
 compare both files with the running service.
@@ -15,7 +15,7 @@ from tools.operations import Operation, operations
 from tools.responses import ERRORS, HEADERS, error_responses
 from tools.schemas import SCHEMAS, Json, query, ref
 
-WEB = Path(everruns.__file__).parent / "web"
+API = Path(everruns.__file__).parent / "api"
 
 ABOUT = """\
 A part of the Everruns API, served from one SQLite file.
@@ -176,7 +176,7 @@ def openapi() -> Json:
 
 
 def documents() -> dict[str, str]:
-    """Return the text of each file by its name in everruns/web/."""
+    """Return the text of each file by its name in everruns/api/."""
     description = openapi()
     return {
         "openapi.json": json.dumps(description, indent=2, ensure_ascii=False) + "\n",
@@ -186,4 +186,4 @@ def documents() -> dict[str, str]:
 
 if __name__ == "__main__":
     for name, text in documents().items():
-        (WEB / name).write_text(text, "utf-8")
+        (API / name).write_text(text, "utf-8")

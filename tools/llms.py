@@ -1,4 +1,4 @@
-"""The text of everruns/web/llms.txt (llmstxt.org), from the OpenAPI document."""
+"""The text of everruns/api/llms.txt (llmstxt.org), from the OpenAPI document."""
 
 import json
 from collections.abc import Iterator

@@ -12,7 +12,8 @@ from everruns.api.database import database
 from everruns.schemas import queries
 from everruns.store import heartbeat, organizations
 
-WEB = Path(everruns.__file__).parent / "web"
+HERE = Path(__file__).parent
+WEB = HERE.parent / "web"
 
 # Nothing inline and nothing from elsewhere; scripts cannot turn text into markup.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -57,12 +58,12 @@ def organization() -> Response:
 
 def openapi() -> Response:
     """The API described by OpenAPI 3.1."""
-    return send_from_directory(WEB, "openapi.json")
+    return send_from_directory(HERE, "openapi.json")
 
 
 def llms() -> Response:
     """The API described for language models."""
-    return send_from_directory(WEB, "llms.txt")
+    return send_from_directory(HERE, "llms.txt")
 
 
 def add_security_headers(response: Response) -> Response:

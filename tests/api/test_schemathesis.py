@@ -13,7 +13,7 @@ from tests.support.database import import_records
 from tests.support.records import agent_record, daily_sessions
 from tests.support.server import serve
 
-DOCUMENT = ROOT / "everruns/web/openapi.json"
+DOCUMENT = ROOT / "everruns/api/openapi.json"
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 

@@ -74,7 +74,7 @@ def test_web_page_refers_only_to_files_that_are_served(app: Flask) -> None:
 def test_description_is_served(app: Flask, url: str) -> None:
     name, content_type = DOCUMENTS[url]
     response = get_file(app, url)
-    assert (response.status_code, response.data) == (200, (WEB / name).read_bytes())
+    assert (response.status_code, response.data) == (200, (WEB.parent / "api" / name).read_bytes())
     assert (response.headers["Content-Type"], response.headers["Cache-Control"]) == (content_type, "no-cache")
 
 

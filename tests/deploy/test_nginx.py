@@ -138,7 +138,7 @@ def test_every_error_has_the_same_shape(nginx: Nginx, what: str) -> None:
 
 
 def test_the_description_shows_nginxs_own_errors() -> None:
-    description = json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))
+    description = json.loads((ROOT / "everruns" / "api" / "openapi.json").read_text("utf-8"))
     configuration = (ROOT / "deploy" / "nginx.conf").read_text("utf-8")
     for status in ("414", "429", "431"):
         response = description["components"]["responses"][status]
