@@ -56,6 +56,7 @@ function parseError(text) {
 /** Return the URL of the sessions of a state. Invalid values are sent too: the service says what is wrong. */
 export function sessionsUrl(state) {
   return `v1/sessions?${queryString([
+    ["search", state.search],
     ["agent_id", state.agent_id],
     ["created_after", state.from && `${state.from}T00:00:00Z`],
     ["created_before", createdBefore(state)],

@@ -3,6 +3,7 @@
 import { CHART_DAYS } from "./api.js";
 import { byId, create, onClick, setEnabled, setText } from "./dom.js";
 import { addDays, formatCount, formatNumber, longDay, monthName, shortDay, today, weekdayName } from "./format.js";
+import { isFiltered } from "./state.js";
 
 export class Chart {
   /** Call `onDay(day)` for a clicked bar, `onLastDay(day)` for other weeks, `onNewest()` for the weeks of the newest session. */
@@ -23,27 +24,28 @@ export class Chart {
   }
 
   /**
-   * Show a response of `v1/sessions/activity` and mark the days `from` to `to`.
+   * Show a response of `v1/sessions/activity` and mark the days `from` to `to` of the state.
    * `hasOtherDays`: there may be sessions on days that are not shown.
    */
-  show({ data, total, until }, from, to, hasOtherDays) {
+  show({ data, total, until }, state, hasOtherDays) {
+    const { from, to } = state;
     this.firstDay = data[0].day;
     this.lastDay = until;
     const highest = Math.max(...data.map((day) => day.sessions));
-    const isFiltered = Boolean(from || to);
+    const hasDays = Boolean(from || to);
     data.forEach(({ day, sessions: count }, index) => {
       const bar = this.bars[index];
       const label = `${longDay(day)}: ${formatCount(count)}`;
       bar.dataset.day = day;
       bar.title = label;
       bar.setAttribute("aria-label", label);
-      bar.setAttribute("aria-pressed", String(isFiltered && day >= from && (!to || day <= to)));
+      bar.setAttribute("aria-pressed", String(hasDays && day >= from && (!to || day <= to)));
       bar.firstChild.style.setProperty("height", count ? `max(3px, ${(100 * count) / highest}%)` : "0");
       const date = Number(day.slice(8));
       setText(bar.children[1], weekdayName(day));
       setText(bar.children[2], date === 1 || index === 0 ? `${date} ${monthName(day)}` : String(date));
     });
-    setText(byId("chart-range"), `${shortDay(this.firstDay)} to ${shortDay(until)} (UTC) · ${formatCount(total)}${total ? ` · at most ${formatNumber(highest)} a day · select a day to filter` : ""}`);
+    setText(byId("chart-range"), `${shortDay(this.firstDay)} to ${shortDay(until)} (UTC) · ${formatCount(total)}${total ? ` · at most ${formatNumber(highest)} a day · select a day to filter` : ""}${isFiltered(state, "agent_id", "from", "to") ? " · filtered by agent only" : ""}`);
     setEnabled(byId("later"), until < today());
     setEnabled(byId("earlier"), this.firstDay > "0002-01-01");
     this.isUnavailable = false;

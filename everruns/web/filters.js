@@ -1,14 +1,19 @@
-// Filter form: agent and days, each with its error message.
+// Filter form: search, agent and days, each with its error message.
 
 import { byId, create, onClick, setText } from "./dom.js";
 import { isFiltered } from "./state.js";
 
-const FIELD_IDS = { agent_id: "agent", created_after: "from", created_before: "to" }; // by argument of the API
+const TYPING_MS = 250; // without a key, before the search is requested
+const FIELD_IDS = { search: "search", agent_id: "agent", created_after: "from", created_before: "to" }; // by argument of the API
 
 export class Filters {
-  /** Call `onAgent(id)`, `onDays(from, to, changedDay)` and `onClear()` for what the user changes. */
-  constructor({ onAgent, onDays, onClear }) {
+  /**
+   * Call `onSearch(text, isContinued)`, `onAgent(id)`, `onDays(from, to, changedDay)` and `onClear()` for what the user
+   * changes. `isContinued`: the text replaces one that was typed just before, and is no step of its own in the history.
+   */
+  constructor({ onSearch, onAgent, onDays, onClear }) {
     this.onDays = onDays;
+    this.listenToSearch(onSearch);
     this.agents = new Set();
     const submitAgent = () => {
       const agent = byId("agent").value.trim();
@@ -16,7 +21,7 @@ export class Filters {
     };
     byId("filters").addEventListener("submit", (event) => {
       event.preventDefault();
-      submitAgent();
+      if (document.activeElement === byId("agent")) submitAgent();
     });
     byId("agent").addEventListener("change", submitAgent);
     byId("agent").addEventListener("input", () => {
@@ -24,14 +29,36 @@ export class Filters {
     });
     for (const id of ["from", "to"]) byId(id).addEventListener("change", () => this.submitDays(id));
     onClick(byId("clear"), () => {
-      byId("agent").focus(); // this button is about to be hidden
+      byId("search").focus(); // this button is about to be hidden
       onClear();
+    });
+  }
+
+  /** Search while the user types, and at once with Enter or when the focus leaves the field. */
+  listenToSearch(onSearch) {
+    let timer;
+    let isContinued = false;
+    const submitSearch = () => {
+      clearTimeout(timer);
+      const text = byId("search").value.trim();
+      if (text === this.state.search) return;
+      onSearch(text, isContinued);
+      isContinued = true;
+    };
+    byId("search").addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(submitSearch, TYPING_MS);
+    });
+    byId("search").addEventListener("change", () => {
+      submitSearch();
+      isContinued = false;
     });
   }
 
   /** Show the values of a state. */
   show(state) {
     this.state = state;
+    if (byId("search").value.trim() !== state.search) byId("search").value = state.search;
     for (const [id, value] of [["agent", state.agent_id], ["from", state.from], ["to", state.to]]) {
       if (byId(id).value !== value) byId(id).value = value;
     }

@@ -5,10 +5,11 @@ import { Chart } from "./chart.js";
 import { byId, create, setText } from "./dom.js";
 import { Filters } from "./filters.js";
 import { addDays, clockTime, formatCount, formatNumber, sentence } from "./format.js";
+import { listenToKeys } from "./keyboard.js";
 import { Notice } from "./notice.js";
 import { Pager } from "./pager.js";
 import { SignIn } from "./sign-in.js";
-import { isFiltered, parseState, stateAddress, untilFor } from "./state.js";
+import { isFiltered, NO_FILTERS, parseState, stateAddress, untilFor } from "./state.js";
 import { Table } from "./table.js";
 
 const REFRESH_MS = 10_000;
@@ -22,9 +23,10 @@ const latest = { sessions: {}, activity: {} }; // latest responses: url, etag, t
 
 const signIn = new SignIn({ onKey: start, onForget: forgetAll });
 const filters = new Filters({
+  onSearch: (search, isContinued) => filter({ search }, isContinued),
   onAgent: (agent) => filter({ agent_id: agent }),
   onDays: filterDays,
-  onClear: () => filter({ agent_id: "", from: "", to: "", until: "", limit: pager.hasLimit(state.limit) ? state.limit : "" }),
+  onClear: () => filter({ ...NO_FILTERS, until: "", limit: pager.hasLimit(state.limit) ? state.limit : "" }),
 });
 const notice = new Notice({ onRetry: refresh });
 const chart = new Chart({ onDay: toggleDay, onLastDay: (day) => navigate({ until: untilFor(day) }), onNewest: showNewest });
@@ -46,7 +48,7 @@ async function refresh() {
   table.setBusy(false);
   if (sessions.reason?.status === 401) return rejectKey(sessions.reason.message);
   const delay = sessions.reason ? showError(sessions.reason) : showSessions(sessions.value);
-  if (activity.value) chart.show(activity.value.body, state.from, state.to, !isEmpty(sessions.value));
+  if (activity.value) chart.show(activity.value.body, state, !isEmpty(sessions.value));
   else showChartError(activity.reason, Boolean(sessions.reason));
   if (sessions.value) {
     if (mustScroll) table.scrollToOpenRow();
@@ -77,7 +79,7 @@ function showSessions(response) {
   filters.suggestAgents(data);
   notice.hide();
   updatedAt = Date.now();
-  if (data.length) table.show(response, state.open);
+  if (data.length) table.show(response, state);
   else showEmpty(total);
   pager.show(response, state);
   if (data.length) setText(byId("organization"), data[0].organization_id);
@@ -87,13 +89,13 @@ function showSessions(response) {
 }
 
 /** Return whether the organization, or the chosen agent, has no session on any day. */
-const isEmpty = (response) => response?.body.total === 0 && !(state.from || state.to || state.pinned);
+const isEmpty = (response) => response?.body.total === 0 && !isFiltered(state, "agent_id") && !state.pinned;
 
 function showEmpty(total) {
   if (total) {
     table.showPlaceholder(create("h2", {}, "Nothing on this page"), create("p", {}, `There are only ${formatCount(total)}.`), filterButton("First page", {}));
   } else if (isFiltered(state) || state.pinned) {
-    table.showPlaceholder(create("h2", {}, "No sessions match these filters."), filterButton("Show all sessions", { agent_id: "", from: "", to: "" }));
+    table.showPlaceholder(create("h2", {}, "No sessions match these filters."), filterButton("Show all sessions", NO_FILTERS));
   } else {
     const command = create("code", {}, "everruns import --org ORG FILE");
     table.showPlaceholder(create("h2", {}, "No sessions yet"), create("p", {}, "Import what the Everruns API serves: ", command));
@@ -171,14 +173,14 @@ function clearAll() {
 
 // Actions
 
-/** Change the state and the address bar, and request the new state. */
-function navigate(change) {
+/** Change the state and the address bar, and request the new state. `isContinued`: not a step of its own in the history. */
+function navigate(change, isContinued = false) {
   state = { ...state, ...change };
-  history.pushState(null, "", stateAddress(state));
+  history[isContinued ? "replaceState" : "pushState"](null, "", stateAddress(state));
   start();
 }
 
-const filter = (change) => navigate({ ...change, offset: "", pinned: "", open: "" });
+const filter = (change, isContinued) => navigate({ ...change, offset: "", pinned: "", open: "" }, isContinued);
 
 function openPage(page) {
   navigate({ ...page, open: "" });
@@ -204,7 +206,7 @@ function toggleRow(id) {
   const isChanged = pinned !== state.pinned;
   state = { ...state, open, pinned };
   history.replaceState(null, "", stateAddress(state));
-  table.show(latest.sessions, open);
+  table.show(latest.sessions, state);
   if (isChanged && !isLive) latest.sessions = { ...latest.sessions, url: sessionsUrl(state), etag: null }; // the same sessions
   pager.showPinned(state);
   if (isChanged && isLive) refresh();
@@ -227,6 +229,7 @@ function start() {
   refresh();
 }
 
+listenToKeys();
 addEventListener("popstate", () => {
   state = parseState(location.search);
   filters.show(state);

@@ -3,7 +3,7 @@
 import { queryString, today } from "./format.js";
 
 // `pinned`: list only sessions created before this timestamp, so that pages do not shift. `until`: the last day of the chart.
-const NAMES = ["agent_id", "from", "to", "limit", "offset", "pinned", "until", "open"];
+const NAMES = ["search", "agent_id", "from", "to", "limit", "offset", "pinned", "until", "open"];
 
 /** Read the state from the query of an address; absent values are empty strings. */
 export function parseState(search) {
@@ -20,4 +20,8 @@ export function stateAddress(state) {
 /** Return the `until` of a chart that ends on this day: empty for today, so that the chart of tomorrow ends tomorrow. */
 export const untilFor = (lastDay) => (lastDay < today() ? lastDay : "");
 
-export const isFiltered = (state) => Boolean(state.agent_id || state.from || state.to);
+/** The state without filters. */
+export const NO_FILTERS = { search: "", agent_id: "", from: "", to: "" };
+
+/** Return whether the list is filtered, leaving out the filters named in `except`. */
+export const isFiltered = (state, ...except) => Object.keys(NO_FILTERS).some((name) => !except.includes(name) && state[name]);

@@ -30,15 +30,15 @@ export class Table {
     });
   }
 
-  /** Show the sessions of a response; `openId` is the session whose details are open. */
-  show({ body, text, url }, openId) {
+  /** Show the sessions of a response: with the details of the session `open` of the state, and the text `search` marked. */
+  show({ body, text, url }, { open: openId, search }) {
     const rows = new Map();
     const elements = [];
     const focused = [];
     body.data.forEach((session, index) => {
-      const json = JSON.stringify(session);
+      const json = JSON.stringify([session, search]);
       const previous = this.rows.get(session.id);
-      const entry = previous?.json === json ? previous : { json, row: createRow(session) };
+      const entry = previous?.json === json ? previous : { json, row: createRow(session, search) };
       if (entry !== previous) focused.push([entry.row, focusedSelector(previous?.row)]);
       if (session.id !== openId) entry.details = null;
       else entry.details ??= createDetails(session, indent(splitData(text)[index]), url);
@@ -85,11 +85,11 @@ export class Table {
   }
 }
 
-function createRow(session) {
+function createRow(session, search) {
   const { id, title, agent_id: agent, status, tags, features, created_at: createdAt, model_id: model } = session;
   const row = create("tr", { role: "row", class: "session", "data-id": id });
   const addCell = (name, ...content) => row.append(create("td", { role: "cell", "data-label": name }, ...content));
-  const name = title?.trim() ? create("span", { dir: "auto", class: "title" }, title) : create("span", { class: "title muted" }, "Untitled");
+  const name = title?.trim() ? create("span", { dir: "auto", class: "title" }, ...markMatches(title, search)) : create("span", { class: "title muted" }, "Untitled");
   row.append(create("th", { role: "rowheader", scope: "row" }, create("button", { type: "button", class: "open", "aria-expanded": "false" }, name)));
   addCell("Agent", agent ? create("button", { type: "button", class: "agent mono", "aria-label": agent, title: `Only sessions of ${agent}` }, ...shortened(agent)) : muted("no agent"));
   addCell("Status", create("span", { class: `status ${status}` }, status));
@@ -98,6 +98,13 @@ function createRow(session) {
   addCell("Created", create("time", { datetime: createdAt, title: fullTime(createdAt) }, shortTime(createdAt)));
   addCell("Model", model ? create("span", { class: "mono id", title: model }, ...shortened(model)) : muted("default"));
   return row;
+}
+
+/** Return the text with each match of `search` in a <mark>. */
+function markMatches(text, search) {
+  if (!search) return [text];
+  const pattern = new RegExp(`(${search.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")})`, "giu");
+  return text.split(pattern).map((part, index) => (index % 2 ? create("mark", {}, part) : part));
 }
 
 const muted = (text) => create("span", { class: "muted" }, text);

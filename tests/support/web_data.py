@@ -54,7 +54,10 @@ def create_organizations(service: Service) -> Organizations:
 
 
 def large_records() -> list[dict[str, object]]:
-    """Session 0 is the newest; the oldest one of last Tuesday has a title of its own."""
+    """Each day has an active, a started and a refunded session. The oldest of last Tuesday has a title of its own.
+
+    `session_0000` is the newest.
+    """
     sessions = []
     for number in range(SESSIONS_PER_DAY * DAYS):
         days_ago, index = divmod(number, SESSIONS_PER_DAY)
@@ -66,13 +69,14 @@ def large_records() -> list[dict[str, object]]:
                 f"{number:04}",
                 agent_id=RARE_AGENT if index == 7 else MAIN_AGENT,
                 title="Last Tuesday" if is_last_of_tuesday else f"Session {number}",
-                tags=["billing", "urgent"],
+                tags=["billing", "urgent", *(["refund"] if index == 5 else [])],
                 model_id="model_1" if index == 7 else None,
-                status="idle",
+                status={3: "active", 4: "started"}.get(index, "idle"),
                 created_at=created_at.isoformat(),
             )
         )
-    return [agent(capabilities=[{"ref": "skills"}]), agent(RARE_AGENT), *reversed(sessions)]
+    agents = [agent(capabilities=[{"ref": "skills"}]), agent(RARE_AGENT, name="night-shift")]
+    return [*agents, *reversed(sessions)]
 
 
 def unusual_records() -> list[dict[str, object]]:
