@@ -1,6 +1,7 @@
 // Filter form: search, agent and days, each with its error message.
 
-import { byId, create, onClick, setText } from "./dom.js";
+import { AgentPicker } from "./agent-picker.js";
+import { byId, onClick, setText } from "./dom.js";
 import { isFiltered } from "./state.js";
 
 const TYPING_MS = 250; // without a key, before the search is requested
@@ -9,24 +10,13 @@ const FIELD_IDS = { search: "search", agent_id: "agent", created_after: "from", 
 export class Filters {
   /**
    * Call `onSearch(text, isContinued)`, `onAgent(id)`, `onDays(from, to, changedDay)` and `onClear()` for what the user
-   * changes. `isContinued`: the text replaces one that was typed just before, and is no step of its own in the history.
+   * changes, and `onOpen()` when the list of agents opens. `isContinued`: the text replaces one that was typed just before, and is no step of its own in the history.
    */
-  constructor({ onSearch, onAgent, onDays, onClear }) {
+  constructor(names, { onSearch, onAgent, onDays, onClear, onOpen }) {
     this.onDays = onDays;
     this.listenToSearch(onSearch);
-    this.agents = new Set();
-    const submitAgent = () => {
-      const agent = byId("agent").value.trim();
-      if (agent !== this.state.agent_id) onAgent(agent);
-    };
-    byId("filters").addEventListener("submit", (event) => {
-      event.preventDefault();
-      if (document.activeElement === byId("agent")) submitAgent();
-    });
-    byId("agent").addEventListener("change", submitAgent);
-    byId("agent").addEventListener("input", () => {
-      if (this.agents.has(byId("agent").value)) submitAgent();
-    });
+    this.agents = new AgentPicker(names, { onAgent, onOpen });
+    byId("filters").addEventListener("submit", (event) => event.preventDefault());
     for (const id of ["from", "to"]) byId(id).addEventListener("change", () => this.submitDays(id));
     onClick(byId("clear"), () => {
       byId("search").focus(); // this button is about to be hidden
@@ -59,7 +49,8 @@ export class Filters {
   show(state) {
     this.state = state;
     if (byId("search").value.trim() !== state.search) byId("search").value = state.search;
-    for (const [id, value] of [["agent", state.agent_id], ["from", state.from], ["to", state.to]]) {
+    this.agents.show(state.agent_id);
+    for (const [id, value] of [["from", state.from], ["to", state.to]]) {
       if (byId(id).value !== value) byId(id).value = value;
     }
   }
@@ -67,26 +58,13 @@ export class Filters {
   /** Show the messages of the API for its arguments, and return whether one of them is shown here. */
   showErrors(fields) {
     for (const [argument, id] of Object.entries(FIELD_IDS)) {
-      setText(byId(`${id}-error`), fields[argument]?.join("; ") ?? "");
-      byId(id).setAttribute("aria-invalid", String(argument in fields));
+      const error = fields[argument]?.join("; ") || (id === "agent" && this.agents.error) || "";
+      setText(byId(`${id}-error`), error);
+      byId(id).setAttribute("aria-invalid", String(error !== ""));
     }
     const names = Object.keys(fields);
     byId("clear").hidden = !isFiltered(this.state) && !names.length;
     return names.some((name) => name in FIELD_IDS);
-  }
-
-  /** Suggest the agents of these sessions. */
-  suggestAgents(sessions) {
-    for (const { agent_id: agent } of sessions) {
-      if (!agent || this.agents.has(agent)) continue;
-      byId("agents").append(create("option", { value: agent }));
-      this.agents.add(agent);
-    }
-  }
-
-  forgetAgents() {
-    byId("agents").replaceChildren();
-    this.agents.clear();
   }
 
   /** Submit the days. A single day means that day only, and `from` is never after `to`. */

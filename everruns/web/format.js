@@ -14,6 +14,9 @@ const dateAndTime = format({ day: "numeric", month: "short", hour: "2-digit", mi
 const localClock = format({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const localTime = format({ dateStyle: "medium", timeStyle: "medium" });
 
+/** Return an id in the form in which two ids of the same record are equal. */
+export const canonicalId = (id) => id.replaceAll("-", "").toLowerCase();
+
 export const formatNumber = (value) => value.toLocaleString();
 export const formatCount = (count) => `${formatNumber(count)} ${count === 1 ? "session" : "sessions"}`;
 

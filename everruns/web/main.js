@@ -6,6 +6,7 @@ import { byId, create, setText } from "./dom.js";
 import { Filters } from "./filters.js";
 import { addDays, clockTime, formatCount, formatNumber, sentence } from "./format.js";
 import { listenToKeys } from "./keyboard.js";
+import { Names } from "./names.js";
 import { Notice } from "./notice.js";
 import { Pager } from "./pager.js";
 import { SignIn } from "./sign-in.js";
@@ -22,15 +23,17 @@ let mustScroll = Boolean(state.open); // to the open row of a shared link
 const latest = { sessions: {}, activity: {} }; // latest responses: url, etag, text, body, link
 
 const signIn = new SignIn({ onKey: start, onForget: forgetAll });
-const filters = new Filters({
+const names = new Names();
+const filters = new Filters(names, {
   onSearch: (search, isContinued) => filter({ search }, isContinued),
   onAgent: (agent) => filter({ agent_id: agent }),
   onDays: filterDays,
+  onOpen: loadNames,
   onClear: () => filter({ ...NO_FILTERS, until: "", limit: pager.hasLimit(state.limit) ? state.limit : "" }),
 });
 const notice = new Notice({ onRetry: refresh });
 const chart = new Chart({ onDay: toggleDay, onLastDay: (day) => navigate({ until: untilFor(day) }), onNewest: showNewest });
-const table = new Table({ onToggle: toggleRow, onAgent: (agent) => filter({ agent_id: agent }) });
+const table = new Table(names, { onToggle: toggleRow, onAgent: (agent) => filter({ agent_id: agent }) });
 const pager = new Pager({ onPage: openPage, onLimit: (limit) => filter({ limit }) });
 
 // Requests
@@ -40,9 +43,11 @@ async function refresh() {
   pending.abort();
   const { signal } = (pending = new AbortController());
   table.setBusy(true);
+  const namesLoaded = names.isLoaded ? null : loadNames(); // so that ids are not replaced by names a moment later
   const [sessions, activity] = await Promise.allSettled([
     load("sessions", sessionsUrl(state), signal),
     load("activity", activityUrl(state), signal),
+    namesLoaded,
   ]);
   if (signal.aborted) return;
   table.setBusy(false);
@@ -76,16 +81,33 @@ function showSessions(response) {
   const { data, total } = response.body;
   signIn.accept();
   filters.showErrors({});
-  filters.suggestAgents(data);
+  if (names.isLoaded && !names.hasAgents(data)) loadNames();
   notice.hide();
   updatedAt = Date.now();
   if (data.length) table.show(response, state);
   else showEmpty(total);
   pager.show(response, state);
-  if (data.length) setText(byId("organization"), data[0].organization_id);
-  byId("organization").hidden = !data.length;
   showAge();
   return REFRESH_MS;
+}
+
+/** Request the names, and show them in place of ids. Without a response the page stays as it is. */
+async function loadNames() {
+  try {
+    await names.load(signIn.key);
+  } catch {
+    return; // the error of the sessions is shown
+  }
+  showOrganization();
+  filters.agents.update();
+  if (latest.sessions.body?.data.length && !table.isEmpty) table.show(latest.sessions, state);
+}
+
+function showOrganization() {
+  const { name = "", id = "" } = names.organization ?? {};
+  byId("organization").hidden = !id;
+  setText(byId("organization").firstElementChild, name);
+  setText(byId("organization").lastElementChild, id);
 }
 
 /** Return whether the organization, or the chosen agent, has no session on any day. */
@@ -164,10 +186,9 @@ function clearAll() {
   latest.sessions = latest.activity = {};
   clearSessions();
   chart.showUnavailable("");
-  filters.forgetAgents();
+  names.clear();
   setText(byId("status"), "");
-  setText(byId("organization"), "");
-  byId("organization").hidden = true;
+  showOrganization();
   document.title = "Everruns Sessions";
 }
 

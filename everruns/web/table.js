@@ -11,14 +11,15 @@ const MAX_ID_LENGTH = 20; // a longer id is shortened in the middle
 
 export class Table {
   /** Call `onToggle(id)` to open or close a row, `onAgent(id)` for a clicked agent. */
-  constructor({ onToggle, onAgent }) {
+  constructor(names, { onToggle, onAgent }) {
+    this.names = names;
     this.table = document.querySelector("table");
     this.body = document.querySelector("tbody");
     this.rows = new Map();
     this.body.addEventListener("click", ({ target }) => {
       const agent = target.closest("button.agent");
       const row = target.closest("tr.session");
-      if (agent) onAgent(agent.textContent);
+      if (agent) onAgent(agent.dataset.agent);
       else if (row && (target.closest("button.open") || !hasSelection(row))) onToggle(row.dataset.id);
     });
     this.body.addEventListener("keydown", ({ key, target }) => {
@@ -36,9 +37,10 @@ export class Table {
     const elements = [];
     const focused = [];
     body.data.forEach((session, index) => {
-      const json = JSON.stringify([session, search]);
+      const agentName = session.agent_id && this.names.agent(session.agent_id);
+      const json = JSON.stringify([session, search, agentName]);
       const previous = this.rows.get(session.id);
-      const entry = previous?.json === json ? previous : { json, row: createRow(session, search) };
+      const entry = previous?.json === json ? previous : { json, row: createRow(session, search, agentName) };
       if (entry !== previous) focused.push([entry.row, focusedSelector(previous?.row)]);
       if (session.id !== openId) entry.details = null;
       else entry.details ??= createDetails(session, indent(splitData(text)[index]), url);
@@ -51,6 +53,10 @@ export class Table {
     for (const [row, selector] of focused) if (selector) row.querySelector(selector)?.focus();
     this.table.hidden = !rows.size;
     byId("placeholder").hidden = true;
+  }
+
+  get isEmpty() {
+    return !this.rows.size;
   }
 
   /** Show `content` in place of the table. */
@@ -85,19 +91,25 @@ export class Table {
   }
 }
 
-function createRow(session, search) {
+function createRow(session, search, agentName) {
   const { id, title, agent_id: agent, status, tags, features, created_at: createdAt, model_id: model } = session;
   const row = create("tr", { role: "row", class: "session", "data-id": id });
   const addCell = (name, ...content) => row.append(create("td", { role: "cell", "data-label": name }, ...content));
   const name = title?.trim() ? create("span", { dir: "auto", class: "title" }, ...markMatches(title, search)) : create("span", { class: "title muted" }, "Untitled");
   row.append(create("th", { role: "rowheader", scope: "row" }, create("button", { type: "button", class: "open", "aria-expanded": "false" }, name)));
-  addCell("Agent", agent ? create("button", { type: "button", class: "agent mono", "aria-label": agent, title: `Only sessions of ${agent}` }, ...shortened(agent)) : muted("no agent"));
+  addCell("Agent", agent ? createAgentButton(agent, agentName) : muted("no agent"));
   addCell("Status", create("span", { class: `status ${status}` }, status));
   addCell("Tags", ...labels(tags, MAX_TAGS, "tag"));
   addCell("Features", ...labels(features, MAX_FEATURES, "feature"));
   addCell("Created", create("time", { datetime: createdAt, title: fullTime(createdAt) }, shortTime(createdAt)));
   addCell("Model", model ? create("span", { class: "mono id", title: model }, ...shortened(model)) : muted("default"));
   return row;
+}
+
+function createAgentButton(id, name) {
+  const attributes = { type: "button", "data-agent": id, title: `Only sessions of ${name ? `${name}, ${id}` : id}` };
+  if (name) return create("button", { class: "agent", ...attributes }, create("span", { dir: "auto", class: "start" }, name));
+  return create("button", { class: "agent mono", "aria-label": id, ...attributes }, ...shortened(id));
 }
 
 /** Return the text with each match of `search` in a <mark>. */

@@ -27,7 +27,7 @@ def test_a_first_visit_says_where_to_get_a_key(page: Page, organizations: Organi
     field.fill(organizations.large.key)
     page.get_by_role("button", name="Show sessions").click()
     expect_range(page, "1–20 of 1,000")
-    expect(page.locator("#organization")).to_have_text(organizations.large.id)
+    expect(page.locator("#organization")).to_have_text(f"Acme {organizations.large.id}")
 
 
 def test_the_key_is_only_in_the_session_storage_of_the_tab(page: Page, organizations: Organizations) -> None:

@@ -23,7 +23,8 @@ def test_the_newest_sessions_are_rows_of_a_table(page: Page, service: Service, o
     assert page.locator("tbody th[scope=row]").count() == 20
     assert page.locator("tr.session").first.locator(".feature").all_inner_texts() == ["file_system"]
     row = page.locator("tr.session").nth(7)
-    assert row.locator("button.agent").text_content() == RARE_AGENT
+    expect(row.locator("button.agent")).to_have_text("night-shift")
+    expect(row.locator("button.agent")).to_have_attribute("title", f"Only sessions of night-shift, {RARE_AGENT}")
     expect(row.locator("td").nth(1)).to_have_text("idle")
     assert row.locator(".tag").all_inner_texts() == ["billing", "urgent"]
     expect(row.locator("td").last).to_have_text("model_1")
@@ -33,10 +34,11 @@ def test_the_newest_sessions_are_rows_of_a_table(page: Page, service: Service, o
     expect(row.locator("time")).to_have_attribute("title", re.compile(f": {utc_time}"))
 
 
-def test_an_old_session_shows_its_date_and_a_short_id_is_not_split(page: Page, service: Service) -> None:
+def test_without_names_ids_are_shown_and_a_short_one_is_not_split(page: Page, service: Service) -> None:
     organization = service.create_organization(
         agent("agent_1"), session(1, agent_id="agent_1", created_at="2020-11-17T10:00:00Z")
     )
+    page.route("**/v1/agents?**", lambda route: route.abort())
     open_page(page, organization.key)
     expect(page.locator("button.agent > *")).to_have_text(["agent_1"])
     expect(page.locator("tr.session time")).to_have_text("17 Nov 2020")
@@ -56,7 +58,6 @@ def test_a_session_without_an_agent_is_shown(page: Page, organizations: Organiza
     expect(row.locator("td[data-label=Agent]")).to_have_text("no agent")
     row.locator("button.open").click()
     expect(page.locator("#details pre").first).to_contain_text('"agent_id": null')
-    assert page.locator("#agents option").count() == 2
 
 
 def test_a_row_opens_to_raw_json_and_a_curl_command(page: Page, service: Service, organizations: Organizations) -> None:
