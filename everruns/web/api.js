@@ -1,6 +1,7 @@
 // Requests to the service: URLs, GET, pagination links and errors.
 
 import { addDays, isDay, queryString } from "./format.js";
+import { tagArguments } from "./state.js";
 
 export const CHART_DAYS = 28;
 const TIMEOUT_MS = 20_000;
@@ -58,12 +59,19 @@ export function sessionsUrl(state) {
   return `v1/sessions?${queryString([
     ["search", state.search],
     ["agent_id", state.agent_id],
-    ["created_after", state.from && `${state.from}T00:00:00Z`],
-    ["created_before", createdBefore(state)],
+    ["status", state.status],
+    ...tagArguments(state),
+    ...bounds(state),
     ["offset", state.offset || "0"],
     ["limit", state.limit || "20"],
   ])}`;
 }
+
+/** Return the URL of one session. */
+export const sessionUrl = (id) => `v1/sessions/${encodeURIComponent(id)}`;
+
+/** Return the URL of the numbers of sessions by status, of any title and tags. */
+export const statsUrl = (state) => `v1/sessions/stats?${queryString([["agent_id", state.agent_id], ...bounds(state)])}`;
 
 /** Return the URL of the sessions per day. */
 export function activityUrl(state) {
@@ -82,6 +90,11 @@ export function parseLinks(link) {
   }
   return pages;
 }
+
+const bounds = (state) => [
+  ["created_after", state.from && `${state.from}T00:00:00Z`],
+  ["created_before", createdBefore(state)],
+];
 
 function createdBefore({ to, pinned }) {
   const end = to && `${isDay(to) ? addDays(to, 1) : to}T00:00:00Z`;

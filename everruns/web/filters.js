@@ -1,21 +1,25 @@
-// Filter form: search, agent and days, each with its error message.
+// Filter form: search, agent, status and days, each with its error message.
 
 import { AgentPicker } from "./agent-picker.js";
+import { Chips } from "./chips.js";
 import { byId, onClick, setText } from "./dom.js";
 import { isFiltered } from "./state.js";
+import { Statuses } from "./statuses.js";
 
 const TYPING_MS = 250; // without a key, before the search is requested
-const FIELD_IDS = { search: "search", agent_id: "agent", created_after: "from", created_before: "to" }; // by argument of the API
+const FIELD_IDS = { search: "search", agent_id: "agent", status: "statuses", tag: "tags", created_after: "from", created_before: "to" }; // by argument of the API
 
 export class Filters {
   /**
-   * Call `onSearch(text, isContinued)`, `onAgent(id)`, `onDays(from, to, changedDay)` and `onClear()` for what the user
-   * changes, and `onOpen()` when the list of agents opens. `isContinued`: the text replaces one that was typed just before, and is no step of its own in the history.
+   * Call `onSearch(text, isContinued)`, `onAgent(id)`, `onStatus(status)`, `onDays(from, to, changedDay)`, `onRemove(change)`
+   * and `onClear()` for what the user changes, and `onOpen()` when the list of agents opens. `isContinued`: the text replaces one that was typed just before, and is no step of its own in the history.
    */
-  constructor(names, { onSearch, onAgent, onDays, onClear, onOpen }) {
+  constructor(names, { onSearch, onAgent, onStatus, onDays, onRemove, onClear, onOpen }) {
     this.onDays = onDays;
     this.listenToSearch(onSearch);
     this.agents = new AgentPicker(names, { onAgent, onOpen });
+    this.statuses = new Statuses({ onStatus });
+    this.chips = new Chips(names, { onRemove });
     byId("filters").addEventListener("submit", (event) => event.preventDefault());
     for (const id of ["from", "to"]) byId(id).addEventListener("change", () => this.submitDays(id));
     onClick(byId("clear"), () => {
@@ -50,6 +54,9 @@ export class Filters {
     this.state = state;
     if (byId("search").value.trim() !== state.search) byId("search").value = state.search;
     this.agents.show(state.agent_id);
+    this.statuses.show(state.status);
+    this.chips.show(state);
+    byId("clear").hidden = !isFiltered(state);
     for (const [id, value] of [["from", state.from], ["to", state.to]]) {
       if (byId(id).value !== value) byId(id).value = value;
     }
@@ -57,14 +64,21 @@ export class Filters {
 
   /** Show the messages of the API for its arguments, and return whether one of them is shown here. */
   showErrors(fields) {
+    const names = Object.keys(fields).map((name) => name.replace(/\[.*/, "")); // without the position in an array
+    const messages = Object.values(fields);
     for (const [argument, id] of Object.entries(FIELD_IDS)) {
-      const error = fields[argument]?.join("; ") || (id === "agent" && this.agents.error) || "";
+      const error = messages[names.indexOf(argument)]?.join("; ") || (id === "agent" && this.agents.error) || "";
       setText(byId(`${id}-error`), error);
-      byId(id).setAttribute("aria-invalid", String(error !== ""));
+      if (byId(id)?.matches("input")) byId(id).setAttribute("aria-invalid", String(error !== ""));
     }
-    const names = Object.keys(fields);
     byId("clear").hidden = !isFiltered(this.state) && !names.length;
     return names.some((name) => name in FIELD_IDS);
+  }
+
+  /** Show names that have arrived, in place of ids. */
+  updateNames() {
+    this.agents.update();
+    this.chips.show(this.state);
   }
 
   /** Submit the days. A single day means that day only, and `from` is never after `to`. */

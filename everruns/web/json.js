@@ -4,19 +4,21 @@ const TOKEN = /"(?:[^"\\]+|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 const isOpening = (token) => token === "{" || token === "[";
 const isClosing = (token) => token === "}" || token === "]";
 
-/** Return the text of each element of `data` in a response `{"data":[…],…}`. */
-export function splitData(text) {
+/** Return the text of each element of the array `name` in the text of an object. */
+export function splitArray(text, name) {
   const elements = [];
   let depth = 0;
   let start = 0;
+  let key = "";
   for (const { 0: token, index } of text.matchAll(TOKEN)) {
     if (isOpening(token)) {
       depth += 1;
       if (depth === 2) start = index + 1;
-    } else if (depth === 2 && (token === "," || token === "]")) {
+    } else if (depth === 1 && token.startsWith('"')) key = token;
+    else if (depth === 2 && key === `"${name}"` && (token === "," || token === "]")) {
       elements.push(text.slice(start, index));
       start = index + 1;
-      if (token === "]") break;
+      if (token === "]") return elements;
     } else if (isClosing(token)) depth -= 1;
   }
   return elements;

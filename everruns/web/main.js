@@ -1,8 +1,8 @@
 // The page: holds the state, requests it from the service every ten seconds, and updates the parts of the page.
 
-import { activityUrl, get, newestSessionUrl, sessionsUrl } from "./api.js";
+import { activityUrl, get, newestSessionUrl, sessionsUrl, sessionUrl, statsUrl } from "./api.js";
 import { Chart } from "./chart.js";
-import { byId, create, setText } from "./dom.js";
+import { byId, create, onClick, setText } from "./dom.js";
 import { Filters } from "./filters.js";
 import { addDays, clockTime, formatCount, formatNumber, sentence } from "./format.js";
 import { listenToKeys } from "./keyboard.js";
@@ -20,20 +20,22 @@ let pending = new AbortController(); // cancels the current refresh
 let timer;
 let updatedAt = 0; // time of the latest list of sessions
 let mustScroll = Boolean(state.open); // to the open row of a shared link
-const latest = { sessions: {}, activity: {} }; // latest responses: url, etag, text, body, link
+const latest = { sessions: {}, activity: {}, stats: {}, open: {} }; // latest responses: url, etag, text, body, link
 
 const signIn = new SignIn({ onKey: start, onForget: forgetAll });
 const names = new Names();
 const filters = new Filters(names, {
   onSearch: (search, isContinued) => filter({ search }, isContinued),
   onAgent: (agent) => filter({ agent_id: agent }),
+  onStatus: (status) => filter({ status }),
   onDays: filterDays,
+  onRemove: (change) => filter(change),
   onOpen: loadNames,
   onClear: () => filter({ ...NO_FILTERS, until: "", limit: pager.hasLimit(state.limit) ? state.limit : "" }),
 });
 const notice = new Notice({ onRetry: refresh });
 const chart = new Chart({ onDay: toggleDay, onLastDay: (day) => navigate({ until: untilFor(day) }), onNewest: showNewest });
-const table = new Table(names, { onToggle: toggleRow, onAgent: (agent) => filter({ agent_id: agent }) });
+const table = new Table(names, { onToggle: toggleRow, onAgent: (agent) => filter({ agent_id: agent }), onTag: addTag });
 const pager = new Pager({ onPage: openPage, onLimit: (limit) => filter({ limit }) });
 
 // Requests
@@ -44,17 +46,22 @@ async function refresh() {
   const { signal } = (pending = new AbortController());
   table.setBusy(true);
   const namesLoaded = names.isLoaded ? null : loadNames(); // so that ids are not replaced by names a moment later
-  const [sessions, activity] = await Promise.allSettled([
+  const [sessions, activity, stats, open] = await Promise.allSettled([
     load("sessions", sessionsUrl(state), signal),
     load("activity", activityUrl(state), signal),
+    isFiltered(state, "agent_id", "status", "from", "to") ? null : load("stats", statsUrl(state), signal), // it takes no other filters
+    state.open ? load("open", sessionUrl(state.open), signal) : null,
     namesLoaded,
   ]);
   if (signal.aborted) return;
   table.setBusy(false);
   if (sessions.reason?.status === 401) return rejectKey(sessions.reason.message);
+  if ([400, 404].includes(open.reason?.status)) latest.open = {};
+  showOpenError(latest.open.url ? "" : open.reason?.message ?? "");
   const delay = sessions.reason ? showError(sessions.reason) : showSessions(sessions.value);
   if (activity.value) chart.show(activity.value.body, state, !isEmpty(sessions.value));
   else showChartError(activity.reason, Boolean(sessions.reason));
+  filters.statuses.showCounts(stats.value?.body);
   if (sessions.value) {
     if (mustScroll) table.scrollToOpenRow();
     mustScroll = false;
@@ -84,8 +91,8 @@ function showSessions(response) {
   if (names.isLoaded && !names.hasAgents(data)) loadNames();
   notice.hide();
   updatedAt = Date.now();
-  if (data.length) table.show(response, state);
-  else showEmpty(total);
+  table.show(response, state, openSession());
+  if (!data.length) showEmpty(total);
   pager.show(response, state);
   showAge();
   return REFRESH_MS;
@@ -99,8 +106,16 @@ async function loadNames() {
     return; // the error of the sessions is shown
   }
   showOrganization();
-  filters.agents.update();
-  if (latest.sessions.body?.data.length && !table.isEmpty) table.show(latest.sessions, state);
+  filters.updateNames();
+  if (!table.isEmpty) table.show(latest.sessions, state, openSession());
+}
+
+/** Return the response with the session `open` of the state, if there is one. */
+const openSession = () => (state.open && latest.open.url === sessionUrl(state.open) ? latest.open : undefined);
+
+function showOpenError(message) {
+  byId("open-error").hidden = !message;
+  setText(byId("open-error").querySelector("p"), message && sentence(message));
 }
 
 function showOrganization() {
@@ -139,7 +154,8 @@ function showError(error) {
     return delay;
   }
   const isCurrent = latest.sessions.url === sessionsUrl(state);
-  if (!isCurrent) clearSessions();
+  if (!isCurrent && error.status !== 400) clearSessions(); // a wrong value leaves what is shown
+  if (error.status === 400 && table.isEmpty) table.showPlaceholder(create("h2", {}, "A value in the address is invalid."), filterButton("Show all sessions", { ...NO_FILTERS, limit: "" }));
   if (filters.showErrors(error.fields ?? {})) notice.hide();
   else notice.show(error, { shownSince: isCurrent && updatedAt, retryAt: Date.now() + delay });
   return delay;
@@ -183,7 +199,7 @@ function clearAll() {
   pending.abort();
   clearTimeout(timer);
   updatedAt = 0;
-  latest.sessions = latest.activity = {};
+  latest.sessions = latest.activity = latest.stats = latest.open = {};
   clearSessions();
   chart.showUnavailable("");
   names.clear();
@@ -208,6 +224,10 @@ function openPage(page) {
   byId("sessions").scrollIntoView({ block: "start" });
 }
 
+function addTag(tag) {
+  if (!state.tags.includes(tag)) filter({ tags: [...state.tags, tag] });
+}
+
 /** Filter by days, and move the chart to the day that was changed. */
 function filterDays(from, to, changedDay) {
   const isVisible = !changedDay || chart.isShown(changedDay);
@@ -227,7 +247,9 @@ function toggleRow(id) {
   const isChanged = pinned !== state.pinned;
   state = { ...state, open, pinned };
   history.replaceState(null, "", stateAddress(state));
-  table.show(latest.sessions, state);
+  showOpenError("");
+  table.show(latest.sessions, state, openSession());
+  if (!latest.sessions.body.data.length) showEmpty(latest.sessions.body.total);
   if (isChanged && !isLive) latest.sessions = { ...latest.sessions, url: sessionsUrl(state), etag: null }; // the same sessions
   pager.showPinned(state);
   if (isChanged && isLive) refresh();
@@ -250,6 +272,7 @@ function start() {
   refresh();
 }
 
+onClick(byId("open-error").querySelector("button"), () => toggleRow(state.open));
 listenToKeys();
 addEventListener("popstate", () => {
   state = parseState(location.search);

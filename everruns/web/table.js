@@ -1,25 +1,26 @@
 // Table of sessions. Rows of unchanged sessions are kept, with their focus and selection.
 
-import { createDetails } from "./details.js";
+import { createDetails, createTag } from "./details.js";
 import { byId, create, setText } from "./dom.js";
-import { fullTime, shortTime } from "./format.js";
-import { indent, splitData } from "./json.js";
+import { canonicalId, fullTime, shortTime } from "./format.js";
+import { splitArray } from "./json.js";
 
-const MAX_TAGS = 4;
-const MAX_FEATURES = 5;
+const MAX_TAGS = 3;
 const MAX_ID_LENGTH = 20; // a longer id is shortened in the middle
 
 export class Table {
-  /** Call `onToggle(id)` to open or close a row, `onAgent(id)` for a clicked agent. */
-  constructor(names, { onToggle, onAgent }) {
+  /** Call `onToggle(id)` to open or close a row, `onAgent(id)` and `onTag(tag)` for a clicked agent or tag. */
+  constructor(names, { onToggle, onAgent, onTag }) {
     this.names = names;
     this.table = document.querySelector("table");
     this.body = document.querySelector("tbody");
     this.rows = new Map();
     this.body.addEventListener("click", ({ target }) => {
       const agent = target.closest("button.agent");
+      const tag = target.closest("button.tag");
       const row = target.closest("tr.session");
-      if (agent) onAgent(agent.dataset.agent);
+      if (tag) onTag(tag.textContent);
+      else if (agent) onAgent(agent.dataset.agent);
       else if (row && (target.closest("button.open") || !hasSelection(row))) onToggle(row.dataset.id);
     });
     this.body.addEventListener("keydown", ({ key, target }) => {
@@ -31,26 +32,35 @@ export class Table {
     });
   }
 
-  /** Show the sessions of a response: with the details of the session `open` of the state, and the text `search` marked. */
-  show({ body, text, url }, { open: openId, search }) {
+  /**
+   * Show the sessions of a response: with the details of the session `open` of the state, and the text `search` marked.
+   * `elsewhere`: the response with the open session, shown first if the list does not have it.
+   */
+  show({ body, text }, { open, search }, elsewhere) {
     const rows = new Map();
     const elements = [];
     const focused = [];
-    body.data.forEach((session, index) => {
+    const texts = splitArray(text, "data");
+    const isOpen = ({ id }) => canonicalId(id) === canonicalId(open);
+    const isOnPage = body.data.some(isOpen);
+    const listed = body.data.map((session, index) => [session, texts[index]]);
+    if (open && !isOnPage && elsewhere) listed.unshift([elsewhere.body, elsewhere.text.trim()]);
+    for (const [session, sessionText] of listed) {
       const agentName = session.agent_id && this.names.agent(session.agent_id);
-      const json = JSON.stringify([session, search, agentName]);
+      const json = JSON.stringify([session, search, agentName, this.names.isLoaded]);
       const previous = this.rows.get(session.id);
       const entry = previous?.json === json ? previous : { json, row: createRow(session, search, agentName) };
-      if (entry !== previous) focused.push([entry.row, focusedSelector(previous?.row)]);
-      if (session.id !== openId) entry.details = null;
-      else entry.details ??= createDetails(session, indent(splitData(text)[index]), url);
-      setExpanded(entry.row, session.id === openId);
+      if (entry !== previous) focused.push([entry.row, focusedButton(previous?.row)]);
+      if (!isOpen(session)) entry.details = null;
+      else if (!entry.details || entry.isOnPage !== isOnPage) entry.details = createDetails(session, sessionText, this.names, isOnPage);
+      entry.isOnPage = isOnPage;
+      setExpanded(entry.row, isOpen(session));
       rows.set(session.id, entry);
       elements.push(entry.row, ...(entry.details ? [entry.details] : []));
-    });
+    }
     this.rows = rows;
     replaceChildren(this.body, elements);
-    for (const [row, selector] of focused) if (selector) row.querySelector(selector)?.focus();
+    for (const [row, index] of focused) row.querySelectorAll("button")[index]?.focus();
     this.table.hidden = !rows.size;
     byId("placeholder").hidden = true;
   }
@@ -59,9 +69,8 @@ export class Table {
     return !this.rows.size;
   }
 
-  /** Show `content` in place of the table. */
+  /** Show `content` below the table, which may be empty. */
   showPlaceholder(...content) {
-    this.clear();
     byId("placeholder").replaceChildren(...content);
     byId("placeholder").hidden = false;
   }
@@ -92,17 +101,15 @@ export class Table {
 }
 
 function createRow(session, search, agentName) {
-  const { id, title, agent_id: agent, status, tags, features, created_at: createdAt, model_id: model } = session;
+  const { id, title, agent_id: agent, status, tags, created_at: createdAt, updated_at: updatedAt } = session;
   const row = create("tr", { role: "row", class: "session", "data-id": id });
   const addCell = (name, ...content) => row.append(create("td", { role: "cell", "data-label": name }, ...content));
   const name = title?.trim() ? create("span", { dir: "auto", class: "title" }, ...markMatches(title, search)) : create("span", { class: "title muted" }, "Untitled");
   row.append(create("th", { role: "rowheader", scope: "row" }, create("button", { type: "button", class: "open", "aria-expanded": "false" }, name)));
   addCell("Agent", agent ? createAgentButton(agent, agentName) : muted("no agent"));
   addCell("Status", create("span", { class: `status ${status}` }, status));
-  addCell("Tags", ...labels(tags, MAX_TAGS, "tag"));
-  addCell("Features", ...labels(features, MAX_FEATURES, "feature"));
-  addCell("Created", create("time", { datetime: createdAt, title: fullTime(createdAt) }, shortTime(createdAt)));
-  addCell("Model", model ? create("span", { class: "mono id", title: model }, ...shortened(model)) : muted("default"));
+  addCell("Tags", ...tagButtons(tags, MAX_TAGS));
+  for (const [name, time] of [["Created", createdAt], ["Updated", updatedAt]]) addCell(name, create("time", { datetime: time, title: fullTime(time) }, shortTime(time)));
   return row;
 }
 
@@ -134,10 +141,10 @@ function hasSelection(row) {
   return String(selection) !== "" && selection.containsNode(row, true);
 }
 
-function labels(texts, maximum, kind) {
-  const elements = texts.slice(0, maximum).map((text) => create("span", { dir: "auto", class: kind }, text));
-  if (texts.length > maximum) elements.push(create("span", { class: "more" }, `+${texts.length - maximum}`));
-  return texts.length ? elements : [muted("none")];
+function tagButtons(tags, maximum) {
+  const elements = tags.slice(0, maximum).map(createTag);
+  if (tags.length > maximum) elements.push(create("span", { class: "more" }, `+${tags.length - maximum}`));
+  return elements.length ? [create("span", {}, ...elements)] : [];
 }
 
 function setExpanded(row, isOpen) {
@@ -147,9 +154,10 @@ function setExpanded(row, isOpen) {
   else button.removeAttribute("aria-controls");
 }
 
-function focusedSelector(row) {
+/** Return which button of the row has the focus, -1 for none. */
+function focusedButton(row) {
   const focused = row?.contains(document.activeElement) && document.activeElement;
-  return focused ? `.${focused.classList[0]}` : null;
+  return focused ? [...row.querySelectorAll("button")].indexOf(focused) : -1;
 }
 
 /** Replace the children of `parent`, without touching those that stay in place: moving an element drops its focus. */

@@ -77,6 +77,50 @@ def test_of_agents_with_the_same_name_one_is_chosen_by_its_id(page: Page, servic
     assert "agent_id=agent_0002" in page.url
 
 
+def test_statuses_have_counts_of_the_agent_and_the_days(page: Page, organizations: Organizations) -> None:
+    open_page(page, organizations.large.key)
+    buttons = page.locator("#statuses button")
+    expect(buttons).to_have_text(["All 1,000", "Active 40", "Started 40", "Idle 920"])
+    buttons.nth(1).click()
+    expect_range(page, "1–20 of 40")
+    expect(page.locator("tr.session .status")).to_have_text(["active"] * 20)
+    assert page.url.endswith("?status=active")
+    expect(buttons.nth(1)).to_have_attribute("aria-pressed", "true")
+    chart_bar(page, today() - timedelta(days=1)).click()
+    expect_range(page, "1–1 of 1")
+    expect(buttons).to_have_text(["All 25", "Active 1", "Started 1", "Idle 23"])
+    page.locator("#search").fill("session")
+    expect(buttons).to_have_text(["All ", "Active ", "Started ", "Idle "])  # the API counts without search
+    buttons.first.click()
+    expect_range(page, "1–20 of 25")
+
+
+def test_clicked_tags_become_filters_that_can_be_removed(page: Page, organizations: Organizations) -> None:
+    open_page(page, organizations.large.key, "/?limit=10")
+    page.locator("tr.session").nth(5).get_by_role("button", name="refund").click()
+    expect_range(page, "1–10 of 40")
+    page.locator("button.open").first.click()
+    page.locator("#details .tag", has_text="urgent").click()
+    expect_range(page, "1–10 of 40")
+    assert page.url.endswith("/?limit=10&tag=refund&tag=urgent")
+    page.locator("#search").fill("session 5")
+    expect_range(page, "1–6 of 6")
+    chips = page.locator(".chip")
+    expect(chips).to_have_text(
+        ["Remove filter Search session 5 ×", "Remove filter Tag refund ×", "Remove filter Tag urgent ×"]
+    )
+    page.reload()
+    chips.nth(1).click()
+    expect(chips.nth(1)).to_have_text("Remove filter Tag urgent ×")
+    expect(chips.nth(1)).to_be_focused()
+    expect_range(page, "1–10 of 111")
+    chips.nth(1).click()
+    chips.first.click()
+    expect_range(page, "1–10 of 1,000")
+    expect(page.locator("#search")).to_be_focused()
+    expect(chips).to_have_count(0)
+
+
 def test_one_date_is_that_day_and_two_dates_are_a_range(page: Page, organizations: Organizations) -> None:
     open_page(page, organizations.large.key)
     from_field, to_field = page.get_by_label("From"), page.get_by_label("To (whole day)")
@@ -104,6 +148,18 @@ def test_clear_filters_keeps_the_page_size_and_focuses_the_search(page: Page, or
     assert page.url.endswith("/?limit=10")
 
 
+def test_a_wrong_value_leaves_the_sessions_that_are_shown(page: Page, organizations: Organizations) -> None:
+    open_page(page, organizations.large.key)
+    page.get_by_label("Agent", exact=True).fill("agent_!")
+    page.keyboard.press("Enter")
+    expect(page.locator("#agent-error")).to_contain_text("must be agent_")
+    expect(page.locator("#agent")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("tr.session")).to_have_count(20)
+    page.locator(".chip").click()
+    expect(page.locator("#agent-error")).to_be_hidden()
+    expect_range(page, "1–20 of 1,000")
+
+
 def test_filters_without_a_match_can_be_removed(page: Page, organizations: Organizations) -> None:
     open_page(page, organizations.large.key, "/?agent_id=agent_nobody&from=2020-01-01&to=2020-01-02")
     expect(page.get_by_role("heading", name="No sessions match these filters.")).to_be_visible()
@@ -115,6 +171,8 @@ def test_filters_without_a_match_can_be_removed(page: Page, organizations: Organ
     ("query", "location", "request_path", "argument"),
     [
         (f"agent_id={SCRIPT}", "#agent-error", "/v1/sessions?agent_id=agent_", "agent_id"),
+        ("status=busy", "#statuses-error", "/v1/sessions?status=busy", "status"),
+        ("tag=%00", "#tags-error", "/v1/sessions?tag=%00", "tag[0]"),
         ("from=yesterday", "#from-error", "/v1/sessions?created_after=yesterdayT00:00:00Z", "created_after"),
         ("to=2026-02-31", "#to-error", "/v1/sessions?created_before=2026-02-31T00:00:00Z", "created_before"),
         ("limit=0", "#notice", "/v1/sessions?limit=0", "limit"),
