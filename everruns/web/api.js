@@ -1,7 +1,8 @@
 // Requests to the service: URLs, GET, pagination links and errors.
 
-import { addDays, isDay, queryString } from "./format.js";
+import { addDays, isDay, queryString, today } from "./format.js";
 import { tagArguments } from "./state.js";
+import { dayStart, timeZone } from "./time-zone.js";
 
 export const CHART_DAYS = 28;
 const TIMEOUT_MS = 20_000;
@@ -73,9 +74,15 @@ export const sessionUrl = (id) => `v1/sessions/${encodeURIComponent(id)}`;
 /** Return the URL of the numbers of sessions by status, of any title and tags. */
 export const statsUrl = (state) => `v1/sessions/stats?${queryString([["agent_id", state.agent_id], ...bounds(state)])}`;
 
-/** Return the URL of the sessions per day. */
+/** Return the URL of the numbers of sessions of one day. */
+export const dayStatsUrl = ({ agent_id: agent }, day) => `v1/sessions/stats?${queryString([["agent_id", agent], ...bounds({ from: day, to: day })])}`;
+
+/** Return the URL of the sessions per UTC day: those of the chart, or all that the days of another time zone overlap. */
 export function activityUrl(state) {
-  return `v1/sessions/activity?${queryString([["agent_id", state.agent_id], ["days", CHART_DAYS], ["until", state.until]])}`;
+  const isUtc = timeZone() === "UTC";
+  const lastDay = state.until || today();
+  const until = isUtc || !isDay(lastDay) ? state.until : addDays(lastDay, 1);
+  return `v1/sessions/activity?${queryString([["agent_id", state.agent_id], ["days", CHART_DAYS + (isUtc ? 0 : 2)], ["until", until]])}`;
 }
 
 /** Return the URL of the newest session of any day. */
@@ -92,11 +99,11 @@ export function parseLinks(link) {
 }
 
 const bounds = (state) => [
-  ["created_after", state.from && `${state.from}T00:00:00Z`],
+  ["created_after", state.from && dayStart(state.from)],
   ["created_before", createdBefore(state)],
 ];
 
 function createdBefore({ to, pinned }) {
-  const end = to && `${isDay(to) ? addDays(to, 1) : to}T00:00:00Z`;
+  const end = to && dayStart(isDay(to) ? addDays(to, 1) : to);
   return end && pinned && Date.parse(end) < Date.parse(pinned) ? end : pinned || end;
 }

@@ -4,6 +4,7 @@ import { CHART_DAYS } from "./api.js";
 import { byId, create, onClick, setEnabled, setText } from "./dom.js";
 import { addDays, formatCount, formatNumber, longDay, monthName, shortDay, today, weekdayName } from "./format.js";
 import { isFiltered } from "./state.js";
+import { timeZone } from "./time-zone.js";
 
 export class Chart {
   /** Call `onDay(day)` for a clicked bar, `onLastDay(day)` for other weeks, `onNewest()` for the weeks of the newest session. */
@@ -45,7 +46,7 @@ export class Chart {
       setText(bar.children[1], weekdayName(day));
       setText(bar.children[2], date === 1 || index === 0 ? `${date} ${monthName(day)}` : String(date));
     });
-    setText(byId("chart-range"), `${shortDay(this.firstDay)} to ${shortDay(until)} (UTC) · ${formatCount(total)}${total ? ` · at most ${formatNumber(highest)} a day · select a day to filter` : ""}${isFiltered(state, "agent_id", "from", "to") ? " · filtered by agent only" : ""}`);
+    setText(byId("chart-range"), `${shortDay(this.firstDay)} to ${shortDay(until)} (${timeZone()}) · ${formatCount(total)}${total ? ` · at most ${formatNumber(highest)} a day · select a day to filter` : ""}${isFiltered(state, "agent_id", "from", "to") ? " · filtered by agent only" : ""}`);
     setEnabled(byId("later"), until < today());
     setEnabled(byId("earlier"), this.firstDay > "0002-01-01");
     this.isUnavailable = false;

@@ -2,6 +2,7 @@
 
 import { byId, create } from "./dom.js";
 import { shortDay, isDay } from "./format.js";
+import { timeZone } from "./time-zone.js";
 
 export class Chips {
   /** Call `onRemove(change)` with the change of the state that removes a filter. */
@@ -19,7 +20,7 @@ export class Chips {
     if (agent) add("Agent", this.names.agent(agent) ?? agent, { agent_id: "" });
     if (status) add("Status", status, { status: "" });
     for (const tag of tags) add("Tag", tag, { tags: tags.filter((other) => other !== tag) });
-    if (from || to) add("Created", describeDays(from, to), { from: "", to: "" });
+    if (from || to) add("Created", `${describeDays(from, to)} (${timeZone()})`, { from: "", to: "" });
     const focused = [...byId("chips").children].indexOf(document.activeElement);
     byId("chips").replaceChildren(...chips);
     if (focused >= 0) (chips[Math.min(focused, chips.length - 1)] ?? byId("search")).focus();

@@ -2,22 +2,36 @@
 
 import { AgentPicker } from "./agent-picker.js";
 import { Chips } from "./chips.js";
-import { byId, onClick, setText } from "./dom.js";
+import { byId, create, onClick, setText } from "./dom.js";
+import { addDays, today } from "./format.js";
 import { isFiltered } from "./state.js";
 import { Statuses } from "./statuses.js";
+import { BROWSER_ZONE, keepTimeZone, timeZone } from "./time-zone.js";
+
+const presets = byId("presets").querySelectorAll("button");
 
 const TYPING_MS = 250; // without a key, before the search is requested
 const FIELD_IDS = { search: "search", agent_id: "agent", status: "statuses", tag: "tags", created_after: "from", created_before: "to" }; // by argument of the API
 
 export class Filters {
   /**
-   * Call `onSearch(text, isContinued)`, `onAgent(id)`, `onStatus(status)`, `onDays(from, to, changedDay)`, `onRemove(change)`
-   * and `onClear()` for what the user changes, and `onOpen()` when the list of agents opens. `isContinued`: the text replaces one that was typed just before, and is no step of its own in the history.
+   * Call `onSearch(text, isContinued)`, `onAgent(id)`, `onStatus(status)`, `onDays(from, to, changedDay)`, `onRemove(change)`,
+   * `onZone(name)` and `onClear()` for what the user changes, and `onOpen()` when the list of agents opens. `isContinued`: the text replaces one that was typed just before, and is no step of its own in the history.
    */
-  constructor(names, { onSearch, onAgent, onStatus, onDays, onRemove, onClear, onOpen }) {
+  constructor(names, { onSearch, onAgent, onStatus, onDays, onRemove, onZone, onClear, onOpen }) {
     this.onDays = onDays;
     this.listenToSearch(onSearch);
     this.agents = new AgentPicker(names, { onAgent, onOpen });
+    for (const preset of presets) {
+      preset.addEventListener("click", () => {
+        const [from, to] = presetDays(preset);
+        onDays(from, to, to);
+      });
+    }
+    byId("zone").addEventListener("change", () => {
+      keepTimeZone(byId("zone").value);
+      onZone(byId("zone").value);
+    });
     this.statuses = new Statuses({ onStatus });
     this.chips = new Chips(names, { onRemove });
     byId("filters").addEventListener("submit", (event) => event.preventDefault());
@@ -57,6 +71,12 @@ export class Filters {
     this.statuses.show(state.status);
     this.chips.show(state);
     byId("clear").hidden = !isFiltered(state);
+    byId("zone").replaceChildren(...[...new Set(["UTC", BROWSER_ZONE, timeZone()])].map((name) => create("option", {}, name)));
+    byId("zone").value = timeZone();
+    for (const preset of presets) {
+      const [from, to] = presetDays(preset);
+      preset.setAttribute("aria-pressed", String(from === state.from && to === state.to));
+    }
     for (const [id, value] of [["from", state.from], ["to", state.to]]) {
       if (byId(id).value !== value) byId(id).value = value;
     }
@@ -92,3 +112,6 @@ export class Filters {
     this.onDays(from, to, inputs[changedId].value || from || to);
   }
 }
+
+/** Return the days `[from, to]` of a preset. */
+const presetDays = ({ dataset }) => [addDays(today(), Number(dataset.from)), addDays(today(), Number(dataset.to))];

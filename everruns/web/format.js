@@ -1,4 +1,6 @@
-// Numbers, days and timestamps as text. A day is a UTC day, `2026-02-27`.
+// Numbers, days and timestamps as text. A day is `2026-02-27`, in the time zone of the page.
+
+import { localTime, timeZone } from "./time-zone.js";
 
 const DAY = /^\d{4}-\d\d-\d\d$/;
 const DAY_MS = 86_400_000;
@@ -10,9 +12,6 @@ const longDate = format({ weekday: "long", day: "numeric", month: "long", year: 
 const shortDate = format({ day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 const month = format({ month: "short", timeZone: "UTC" });
 const weekday = format({ weekday: "short", timeZone: "UTC" });
-const dateAndTime = format({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
-const localClock = format({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const localTime = format({ dateStyle: "medium", timeStyle: "medium" });
 
 /** Return an id in the form in which two ids of the same record are equal. */
 export const canonicalId = (id) => id.replaceAll("-", "").toLowerCase();
@@ -22,7 +21,7 @@ export const formatCount = (count) => `${formatNumber(count)} ${count === 1 ? "s
 
 /** Return whether this day exists; Date.parse reads 31 February as a day in March. */
 export const isDay = (text) => DAY.test(text) && !Number.isNaN(Date.parse(text)) && addDays(text, 0) === text;
-export const today = () => new Date().toISOString().slice(0, 10);
+export const today = () => localTime(Date.now()).slice(0, 10);
 export const addDays = (day, count) => new Date(Date.parse(day) + count * DAY_MS).toISOString().slice(0, 10);
 /** "Tuesday 17 November 2026" */
 export const longDay = (day) => longDate.format(Date.parse(day)).replace(",", "");
@@ -31,8 +30,8 @@ export const shortDay = (day) => shortDate.format(Date.parse(day));
 export const monthName = (day) => month.format(Date.parse(day));
 export const weekdayName = (day) => weekday.format(Date.parse(day));
 
-/** "12:03:05", in the time zone of the browser. */
-export const clockTime = (milliseconds) => localClock.format(milliseconds);
+/** "12:03:05" */
+export const clockTime = (milliseconds) => localTime(milliseconds).slice(11);
 
 /** "3 hr ago" */
 export function relativeTime(timestamp) {
@@ -41,17 +40,18 @@ export function relativeTime(timestamp) {
   return relative.format(Math.trunc(seconds / size), unit).replace(".", "");
 }
 
-/** "3 hr ago"; after a day "17 Nov, 10:00"; in another year "17 Nov 2025". In UTC, as the date filters are. */
+/** "3 hr ago"; after a day "17 Nov, 10:00"; in another year "17 Nov 2025". */
 export function shortTime(timestamp) {
   const time = Date.parse(timestamp);
   if (Math.abs(Date.now() - time) < DAY_MS) return relativeTime(timestamp);
-  return new Date(time).getUTCFullYear() === new Date().getUTCFullYear() ? dateAndTime.format(time) : shortDate.format(time);
+  const [day, clock] = localTime(time).split(" ");
+  return day.slice(0, 4) === today().slice(0, 4) ? `${shortDay(day).slice(0, -5)}, ${clock.slice(0, 5)}` : shortDay(day);
 }
 
-/** "2026-11-17 10:00:00 UTC (17 Nov 2026, 11:00:00 your time)" */
-export const exactTime = (timestamp) => `${timestamp.replace("T", " ").replace("Z", " UTC")} (${localTime.format(Date.parse(timestamp))} your time)`;
+/** "2026-11-17 10:00:00.000000 UTC" */
+export const exactTime = (timestamp) => `${localTime(Date.parse(timestamp))}${timestamp.slice(19, -1)} ${timeZone()}`;
 
-/** "3 days ago: 2026-11-17 10:00:00 UTC (…)" */
+/** "3 days ago: 2026-11-17 10:00:00 UTC" */
 export const fullTime = (timestamp) => `${relativeTime(timestamp)}: ${exactTime(timestamp)}`;
 
 /** Return a message as a sentence, so that another sentence can follow. */

@@ -6,12 +6,14 @@ import { byId, create, onClick, setText } from "./dom.js";
 import { Filters } from "./filters.js";
 import { addDays, clockTime, formatCount, formatNumber, sentence } from "./format.js";
 import { listenToKeys } from "./keyboard.js";
+import { toLocalDays } from "./local-days.js";
 import { Names } from "./names.js";
 import { Notice } from "./notice.js";
 import { Pager } from "./pager.js";
 import { SignIn } from "./sign-in.js";
 import { isFiltered, NO_FILTERS, parseState, stateAddress, untilFor } from "./state.js";
 import { Table } from "./table.js";
+import { setTimeZone } from "./time-zone.js";
 
 const REFRESH_MS = 10_000;
 
@@ -30,6 +32,7 @@ const filters = new Filters(names, {
   onStatus: (status) => filter({ status }),
   onDays: filterDays,
   onRemove: (change) => filter(change),
+  onZone: (zone) => filter({ zone }),
   onOpen: loadNames,
   onClear: () => filter({ ...NO_FILTERS, until: "", limit: pager.hasLimit(state.limit) ? state.limit : "" }),
 });
@@ -48,7 +51,7 @@ async function refresh() {
   const namesLoaded = names.isLoaded ? null : loadNames(); // so that ids are not replaced by names a moment later
   const [sessions, activity, stats, open] = await Promise.allSettled([
     load("sessions", sessionsUrl(state), signal),
-    load("activity", activityUrl(state), signal),
+    load("activity", activityUrl(state), signal).then((response) => toLocalDays(response, state, (url) => get(url, signIn.key, { signal }))),
     isFiltered(state, "agent_id", "status", "from", "to") ? null : load("stats", statsUrl(state), signal), // it takes no other filters
     state.open ? load("open", sessionUrl(state.open), signal) : null,
     namesLoaded,
@@ -189,7 +192,7 @@ function rejectKey(message) {
 function forgetAll() {
   state = parseState("");
   history.replaceState(null, "", stateAddress(state));
-  filters.show(state);
+  showState();
   signIn.forget();
   clearAll();
 }
@@ -267,8 +270,14 @@ async function showNewest() {
   }
 }
 
-function start() {
+/** Show the filters and the time zone of the state. */
+function showState() {
+  setText(byId("zone-error"), setTimeZone(state.zone));
   filters.show(state);
+}
+
+function start() {
+  showState();
   refresh();
 }
 
@@ -276,7 +285,7 @@ onClick(byId("open-error").querySelector("button"), () => toggleRow(state.open))
 listenToKeys();
 addEventListener("popstate", () => {
   state = parseState(location.search);
-  filters.show(state);
+  showState();
   if (signIn.key) refresh();
 });
 addEventListener("online", refreshIfVisible);

@@ -58,7 +58,7 @@ export class SignIn {
 
   showMain(id) {
     for (const main of ["sign-in", "app"]) byId(main).hidden = main !== id;
-    byId("forget").hidden = id !== "app";
+    byId("forget").hidden = byId("zone-choice").hidden = id !== "app";
     document.querySelector(".skip").hidden = id !== "app";
     setText(document.querySelector("#key-form button"), "Show sessions");
   }

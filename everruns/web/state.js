@@ -1,19 +1,24 @@
 // The view state in the address bar, so that back, reload and shared links work. The key is not part of it.
 
 import { queryString, today } from "./format.js";
+import { keptTimeZone } from "./time-zone.js";
 
 // `pinned`: list only sessions created before this timestamp, so that pages do not shift. `until`: the last day of the chart.
-const NAMES = ["search", "agent_id", "status", "from", "to", "limit", "offset", "pinned", "until", "open"];
+const NAMES = ["search", "agent_id", "status", "from", "to", "zone", "limit", "offset", "pinned", "until", "open"];
+
+/** Return whether the state has days, so that its address needs the time zone. */
+const hasDays = (state) => Boolean(state.from || state.to || state.until);
 
 /** Read the state from the query of an address; absent values are empty strings, `tags` is an array. */
 export function parseState(search) {
   const parameters = new URLSearchParams(search);
-  return { ...Object.fromEntries(NAMES.map((name) => [name, parameters.get(name) ?? ""])), tags: parameters.getAll("tag") };
+  const state = { ...Object.fromEntries(NAMES.map((name) => [name, parameters.get(name) ?? ""])), tags: parameters.getAll("tag") };
+  return { ...state, zone: state.zone || (hasDays(state) ? "UTC" : keptTimeZone()) };
 }
 
 /** Return the address of a state, relative to the page. */
 export function stateAddress(state) {
-  const query = queryString([...NAMES.map((name) => [name, state[name]]), ...tagArguments(state)]);
+  const query = queryString([...NAMES.map((name) => [name, name === "zone" && (state.zone === "UTC" || !hasDays(state)) ? "" : state[name]]), ...tagArguments(state)]);
   return query ? `?${query}` : "./";
 }
 
