@@ -1,4 +1,4 @@
-"""make screenshots: the web page with example sessions in light, dark and narrow windows; the same at each run."""
+"""make screenshots: the web page with example sessions in light, dark and narrow windows, and an open row; the same at each run."""
 
 import random
 import tempfile
@@ -14,10 +14,10 @@ from tests.support.service import ROOT, running_service
 
 NOW = datetime(2026, 2, 27, 14, 12, tzinfo=UTC)
 ORG_ID = "org_019c60b1e40c7000b1f7c2a86de00001"
-AGENTS: list[tuple[str, list[str]]] = [
-    ("agent_019c60b1e40c7000b1f7c2a86de0394f", ["session_file_system", "current_time"]),
-    ("agent_019c60b1e40c7000b1f7c2a86d51e702", ["session_sql_database", "data_knowledge"]),
-    ("agent_019c60b1e40c7000b1f7c2a86d8ab6c4", ["session_schedule", "bashkit_shell"]),
+AGENTS: list[tuple[str, str, list[str]]] = [  # id, name, capabilities
+    ("agent_019c60b1e40c7000b1f7c2a86de0394f", "support-desk", ["session_file_system", "current_time"]),
+    ("agent_019c60b1e40c7000b1f7c2a86d51e702", "data-analyst", ["session_sql_database", "data_knowledge"]),
+    ("agent_019c60b1e40c7000b1f7c2a86d8ab6c4", "night-shift", ["session_schedule", "bashkit_shell"]),
 ]
 TITLES: list[str | None] = [
     "Refund for order 4417",
@@ -36,14 +36,15 @@ SCREENSHOTS: list[tuple[str, Literal["light", "dark"], ViewportSize]] = [
     ("page-light", "light", {"width": 1200, "height": 740}),
     ("page-dark", "dark", {"width": 1200, "height": 740}),
     ("page-narrow", "light", {"width": 320, "height": 780}),
+    ("page-open", "light", {"width": 1200, "height": 1100}),
 ]
 
 
 def example_records() -> Iterator[dict[str, object]]:
     """Agents, and the sessions of 46 days: fewer at weekends, none after `NOW`."""
     choice = random.Random(7)
-    for agent_id, capabilities in AGENTS:
-        yield {"id": agent_id, "name": "helper", "capabilities": [{"ref": ref} for ref in capabilities]}
+    for agent_id, name, capabilities in AGENTS:
+        yield {"id": agent_id, "name": name, "capabilities": [{"ref": ref} for ref in capabilities]}
     number = 0
     for days_ago in range(45, -1, -1):
         day = NOW - timedelta(days=days_ago)
@@ -52,7 +53,7 @@ def example_records() -> Iterator[dict[str, object]]:
             number += 1
             yield {
                 "id": f"session_{number:032x}",
-                "agent_id": choice.choices([agent_id for agent_id, _ in AGENTS], weights=[5, 2, 2])[0],
+                "agent_id": choice.choices([agent_id for agent_id, _, _ in AGENTS], weights=[5, 2, 2])[0],
                 "title": choice.choice(TITLES),
                 "tags": choice.sample(TAGS, choice.randint(0, 3)),
                 "model_id": choice.choice([None, None, "model_01933b5a000070008000000000000201"]),
@@ -71,6 +72,10 @@ def take_screenshots(browser: Browser, address: str, key: str) -> None:
         page.goto(f"{address}/?until={NOW:%Y-%m-%d}")
         sign_in(page, key)
         page.locator("tr.session").first.wait_for()
+        if name == "page-open":
+            page.locator("#search").fill("refund")
+            page.locator("mark").first.wait_for()
+            page.locator("button.open").first.click()
         page.screenshot(path=ROOT / "docs" / f"{name}.png", animations="disabled")
         context.close()
 

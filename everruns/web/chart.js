@@ -50,6 +50,8 @@ export class Chart {
     setEnabled(byId("later"), until < today());
     setEnabled(byId("earlier"), this.firstDay > "0002-01-01");
     this.isUnavailable = false;
+    if (!this.hasScrolled) byId("bars").scrollLeft = byId("bars").scrollWidth; // to the latest days, where not all fit
+    this.hasScrolled = true;
     this.showNote(total ? "" : `No sessions were created in these ${CHART_DAYS} days.`, hasOtherDays ? "Show the weeks around the newest session" : "");
   }
 

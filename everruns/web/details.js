@@ -51,11 +51,13 @@ function createCapabilities(capabilities, json) {
   });
 }
 
-function curlCommand(url) {
-  return `curl -H "Authorization: Bearer $KEY" '${new URL(url, document.baseURI).href.replaceAll("'", "%27")}'`;
+/** Return a curl command for this URL; `options` end with a space. */
+export function curlCommand(url, options = "") {
+  return `curl ${options}-H "Authorization: Bearer $KEY" '${new URL(url, document.baseURI).href.replaceAll("'", "%27")}'`;
 }
 
-function createCodeBlock(name, text) {
+/** Create a block of text with a heading and a button that copies it. */
+export function createCodeBlock(name, text) {
   const code = create("pre", { tabindex: 0, role: "region", "aria-label": name }, text);
   const button = create("button", { type: "button" }, "Copy");
   button.append(create("span", { class: "visually-hidden" }, ` ${name}`));

@@ -2,6 +2,7 @@
 
 import { activityUrl, get, newestSessionUrl, sessionsUrl, sessionUrl, statsUrl } from "./api.js";
 import { Chart } from "./chart.js";
+import { createCodeBlock, curlCommand } from "./details.js";
 import { byId, create, onClick, setText } from "./dom.js";
 import { Filters } from "./filters.js";
 import { addDays, clockTime, formatCount, formatNumber, sentence } from "./format.js";
@@ -111,6 +112,7 @@ async function loadNames() {
   showOrganization();
   filters.updateNames();
   if (!table.isEmpty) table.show(latest.sessions, state, openSession());
+  else if (isEmpty(latest.sessions) && !isFiltered(state)) showFirstSteps();
 }
 
 /** Return the response with the session `open` of the state, if there is one. */
@@ -137,9 +139,24 @@ function showEmpty(total) {
   } else if (isFiltered(state) || state.pinned) {
     table.showPlaceholder(create("h2", {}, "No sessions match these filters."), filterButton("Show all sessions", NO_FILTERS));
   } else {
-    const command = create("code", {}, "everruns import --org ORG FILE");
-    table.showPlaceholder(create("h2", {}, "No sessions yet"), create("p", {}, "Import what the Everruns API serves: ", command));
+    showFirstSteps();
   }
+}
+
+/** Show how to bring the first sessions to the organization; kept as it is while nothing changes. */
+function showFirstSteps() {
+  const { name = "Your organization", id = "ORG" } = names.organization ?? {};
+  const command = `everruns import --org ${id} FILE`;
+  if (byId("placeholder").dataset.steps === command && !byId("placeholder").hidden) return;
+  const curl = curlCommand("v1/sessions", `-X POST -H "Content-Type: application/json" -d '{"title": "First session"}' `);
+  table.showPlaceholder(
+    create("h2", {}, "No sessions yet"),
+    create("p", {}, create("span", { dir: "auto" }, name), ` (${id}) has no sessions. Import what the Everruns API serves, or create one; it appears here within ten seconds.`),
+    createCodeBlock("Import command", command),
+    createCodeBlock("curl command", curl),
+    create("p", { class: "muted" }, "The command does not contain your key: replace $KEY, or run KEY=evr_… first. A read-only key cannot create sessions."),
+  );
+  byId("placeholder").dataset.steps = command;
 }
 
 function filterButton(text, change) {
@@ -282,7 +299,7 @@ function start() {
 }
 
 onClick(byId("open-error").querySelector("button"), () => toggleRow(state.open));
-listenToKeys();
+listenToKeys({ onClose: () => toggleRow(state.open) });
 addEventListener("popstate", () => {
   state = parseState(location.search);
   showState();

@@ -23,13 +23,6 @@ export class Table {
       else if (agent) onAgent(agent.dataset.agent);
       else if (row && (target.closest("button.open") || !hasSelection(row))) onToggle(row.dataset.id);
     });
-    this.body.addEventListener("keydown", ({ key, target }) => {
-      const row = target.closest("tr.details")?.previousElementSibling ?? target.closest('[aria-expanded="true"]')?.closest("tr");
-      if (key === "Escape" && row) {
-        row.querySelector("button.open").focus();
-        onToggle(row.dataset.id);
-      }
-    });
   }
 
   /**
@@ -62,7 +55,7 @@ export class Table {
     replaceChildren(this.body, elements);
     for (const [row, index] of focused) row.querySelectorAll("button")[index]?.focus();
     this.table.hidden = !rows.size;
-    byId("placeholder").hidden = true;
+    byId("placeholder").hidden = Boolean(rows.size) || !byId("placeholder").dataset.steps;
   }
 
   get isEmpty() {
@@ -71,6 +64,7 @@ export class Table {
 
   /** Show `content` below the table, which may be empty. */
   showPlaceholder(...content) {
+    delete byId("placeholder").dataset.steps;
     byId("placeholder").replaceChildren(...content);
     byId("placeholder").hidden = false;
   }

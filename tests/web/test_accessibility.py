@@ -95,3 +95,41 @@ def test_everything_can_be_done_with_the_keyboard(page: Page, organizations: Org
         page.keyboard.press(digit)
     expect_range(page, "1–3 of 25")
     assert f"from={day}&to={day}" in page.url
+
+
+def test_keys_move_open_and_close_rows_wherever_the_focus_is(page: Page, organizations: Organizations) -> None:
+    open_page(page, organizations.large.key, "/?limit=3")
+    buttons = page.locator("button.open")
+    for key, position in (("j", 0), ("j", 1), ("j", 2), ("k", 1)):
+        page.keyboard.press(key)
+        expect(buttons.nth(position)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#details")).to_be_visible()
+    page.locator("#details pre").first.focus()
+    page.keyboard.press("j")
+    expect(buttons.nth(2)).to_be_focused()
+    page.keyboard.press("/")
+    page.keyboard.type("jk/")  # as text
+    expect_range(page, "No sessions")
+    page.keyboard.press("Escape")
+    expect_range(page, "1–3 of 1,000")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator("#details")).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.press("Escape")
+    expect(page.locator("#details")).to_have_count(0)
+    expect(buttons.first).to_be_focused()
+
+
+def test_a_narrow_window_shows_compact_cards_and_one_low_row_of_bars(page: Page, organizations: Organizations) -> None:
+    page.set_viewport_size({"width": 320, "height": 900})
+    open_page(page, organizations.large.key)
+    heights = page.locator("tr.session").evaluate_all("rows => rows.map(row => row.getBoundingClientRect().height)")
+    assert max(heights) < 100
+    tops = page.locator("#bars button").evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().top)")
+    assert len(set(tops)) == 1
+    assert page.locator("#bars").evaluate("bars => bars.clientHeight") < 90
+    expect(chart_bar(page, today())).to_be_in_viewport(ratio=1)
+    assert page.evaluate("document.documentElement.scrollWidth") == 320

@@ -1,9 +1,11 @@
 """Address bar: holds the state, so that back, reload and shared links work, under any prefix."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.support.browser import expect_range, open_page, sign_in, titles
+from tests.support.browser import expect_range, open_page, sign_in, store_key, titles
 from tests.support.service import Service
 from tests.support.web_data import DAYS, Organizations
 
@@ -51,10 +53,13 @@ def test_a_shared_link_scrolls_to_its_open_row(page: Page, organizations: Organi
 
 def test_the_page_works_under_a_prefix(page: Page, service: Service, organizations: Organizations) -> None:
     def remove_prefix(route: Route) -> None:
-        route.continue_(url=route.request.url.replace("/tools/sessions/", "/"))
+        route.continue_(url=re.sub("/tools/sessions/?", "/", route.request.url))
 
-    page.route("**/tools/sessions/**", remove_prefix)
-    open_page(page, organizations.large.key, "/tools/sessions/")
+    page.route(re.compile("/tools/sessions"), remove_prefix)
+    store_key(page, organizations.large.key)
+    page.goto("/tools/sessions?limit=20")  # without the last slash, which the page adds
+    expect_range(page, "1–20 of 1,000")
+    assert page.url == f"{service.address}/tools/sessions/?limit=20"
     page.get_by_role("button", name="Next").click()
     expect_range(page, "21–40 of 1,000")
     assert page.url.startswith(f"{service.address}/tools/sessions/?")

@@ -1,11 +1,12 @@
 """Chart of sessions per day."""
 
+import subprocess
 from datetime import date, timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import chart_bar, expect_range, open_page
+from tests.support.browser import chart_bar, expect_range, open_page, refresh, titles
 from tests.support.service import Service
 from tests.support.web_data import Organizations, agent, last_tuesday, session, today
 
@@ -60,11 +61,21 @@ def test_weeks_without_sessions_offer_the_weeks_of_the_newest(page: Page, servic
     expect(page.locator("#chart-note")).to_be_hidden()
 
 
-def test_an_empty_organization_is_told_how_to_import(page: Page, organizations: Organizations) -> None:
-    open_page(page, organizations.empty.key)
+def test_an_empty_organization_is_told_how_to_get_sessions(page: Page, service: Service) -> None:
+    organization = service.create_organization()
+    open_page(page, organization.key)
     expect(page.get_by_role("heading", name="No sessions yet")).to_be_visible()
-    expect(page.locator("#placeholder")).to_contain_text("everruns import --org ORG FILE")
+    expect(page.locator("#placeholder")).to_contain_text(f"Acme ({organization.id}) has no sessions.")
+    command, curl = page.locator("#placeholder pre").all_inner_texts()
+    assert command == f"everruns import --org {organization.id} FILE"
     expect(page.get_by_role("table")).to_be_hidden()
     expect_range(page, "No sessions")
     expect(page.locator("#chart-note")).to_contain_text("No sessions were created in these 28 days.")
     expect(page.locator("#chart-note button")).to_be_hidden()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy curl command").click()
+    page.wait_for_function("text => navigator.clipboard.readText().then(copy => copy === text)", arg=curl)
+    subprocess.check_output(["bash", "-c", f"KEY={organization.key}; {curl} --silent --fail"])
+    refresh(page)
+    assert titles(page) == ["First session"]
+    expect(page.locator("#placeholder")).to_be_hidden()
