@@ -1,4 +1,4 @@
-"""make screenshots: the web page with example sessions in light, dark and narrow windows, and an open row; the same at each run."""
+"""make screenshots: the web page in light, dark and narrow windows, and with an open row; the same at each run."""
 
 import random
 import tempfile
