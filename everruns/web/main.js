@@ -60,8 +60,9 @@ async function refresh() {
   if (signal.aborted) return;
   table.setBusy(false);
   if (sessions.reason?.status === 401) return rejectKey(sessions.reason.message);
-  if ([400, 404].includes(open.reason?.status)) latest.open = {};
-  showOpenError(latest.open.url ? "" : open.reason?.message ?? "");
+  const isMissing = [400, 404].includes(open.reason?.status);
+  if (isMissing) latest.open = {};
+  showOpenError(isMissing ? open.reason.message : "");
   const delay = sessions.reason ? showError(sessions.reason) : showSessions(sessions.value);
   if (activity.value) chart.show(activity.value.body, state, !isEmpty(sessions.value));
   else showChartError(activity.reason, Boolean(sessions.reason));
@@ -131,7 +132,7 @@ function showOrganization() {
 }
 
 /** Return whether the organization, or the chosen agent, has no session on any day. */
-const isEmpty = (response) => response?.body.total === 0 && !isFiltered(state, "agent_id") && !state.pinned;
+const isEmpty = (response) => response?.body?.total === 0 && !isFiltered(state, "agent_id") && !state.pinned;
 
 function showEmpty(total) {
   if (total) {
@@ -223,6 +224,7 @@ function clearAll() {
   clearSessions();
   chart.showUnavailable("");
   names.clear();
+  showOpenError("");
   setText(byId("status"), "");
   showOrganization();
   document.title = "Everruns Sessions";
@@ -268,6 +270,7 @@ function toggleRow(id) {
   state = { ...state, open, pinned };
   history.replaceState(null, "", stateAddress(state));
   showOpenError("");
+  if (!latest.sessions.body) return;
   table.show(latest.sessions, state, openSession());
   if (!latest.sessions.body.data.length) showEmpty(latest.sessions.body.total);
   if (isChanged && !isLive) latest.sessions = { ...latest.sessions, url: sessionsUrl(state), etag: null }; // the same sessions

@@ -73,6 +73,7 @@ export class Table {
   clear() {
     this.rows.clear();
     this.body.replaceChildren();
+    this.showPlaceholder();
     this.table.hidden = byId("placeholder").hidden = true;
   }
 
