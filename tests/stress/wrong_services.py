@@ -23,16 +23,6 @@ def accept_invalid_keys(app: Flask) -> None:
         return response
 
 
-def always_return_304(app: Flask) -> None:
-    """Return 304 for the ETag of other content."""
-
-    @app.after_request
-    def alter(response: Response) -> Response:
-        if request.if_none_match and response.status_code == 200:
-            response.status_code, response.data = 304, b""
-        return response
-
-
 def mix_snapshots(app: Flask) -> None:
     """Return the total of the previous response with the data of this one."""
     totals: dict[str, int] = {}
