@@ -4,7 +4,7 @@
 # make lock: update deploy/requirements.lock to the newest versions.
 # make audit: search the lock for known vulnerabilities, the code for weaknesses and the Git history for secrets.
 # make screenshots: write the screenshots in docs/ (apt-get install chromium fonts-dejavu-core).
-# make stress: run tests/stress at full length.
+# make stress: run tests/stress 100 times as long as make test does, in about 40 minutes, and print the figures of docs/TRUST.md.
 # make bench, make bench-10m: write docs/BENCHMARKS.md (apt-get install wrk).
 
 PYTHON ?= python3
@@ -54,8 +54,9 @@ audit: .venv-audit/ready
 	.venv-audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes --requirement deploy/requirements.lock \
 	  || { echo "The lock has known vulnerabilities, listed above. If packages were not found on PyPI, its advisory service is unreachable; retry later." >&2; exit 1; }
 
+STRESS_FACTOR ?= 100
 stress: .venv/dev
-	STRESS_FACTOR=100 $(BIN)/pytest tests/stress --numprocesses=0
+	STRESS_FACTOR=$(STRESS_FACTOR) $(BIN)/pytest tests/stress --numprocesses=0
 
 bench: BENCH_SIZES = 1000,100000,1000000
 bench-10m: BENCH_SIZES = 1000,100000,1000000,10000000
