@@ -1,6 +1,7 @@
-"""Figures of the stress tests: `make stress` prints what tests record with `record_property` as a table."""
+"""Figures of the stress tests: `make stress` prints what tests record with `record_property` as a list."""
 
 import subprocess
+import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,8 +24,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if FACTOR == 1 or not reports:
         return
     terminalreporter.section(f"figures of {datetime.now(UTC).date()}, STRESS_FACTOR={FACTOR:g}")
-    terminalreporter.line("| test | seconds | figures |\n| --- | --- | --- |")
     for report in reports:
         file, _, test = report.nodeid.rpartition("/")[2].partition("::")
-        figures = "; ".join(f"{name}: {value:,}" for name, value in report.user_properties)
-        terminalreporter.line(f"| `{file}`: {test.removeprefix('test_')} | {report.duration:.0f} | {figures} |")
+        figures = "; ".join(f"{name} {value:,}" for name, value in report.user_properties)
+        test = test.removeprefix("test_").replace("_", " ")
+        line = f"- `{file}`, {test}: {figures} ({report.duration:,.0f} s)"
+        terminalreporter.line(textwrap.fill(line, 119, subsequent_indent="  ", break_on_hyphens=False))
