@@ -27,6 +27,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in reports:
         file, _, test = report.nodeid.rpartition("/")[2].partition("::")
         figures = "; ".join(f"{name} {value:,}" for name, value in report.user_properties)
-        test = test.removeprefix("test_").replace("_", " ")
+        test = test.removeprefix("test_").replace("_", " ").replace("[", ", ").removesuffix("]")
         line = f"- `{file}`, {test}: {figures} ({report.duration:,.0f} s)"
         terminalreporter.line(textwrap.fill(line, 119, subsequent_indent="  ", break_on_hyphens=False))
