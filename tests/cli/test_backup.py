@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from everruns.records import Organization
-from everruns.store.db import Database
+from everruns.store.db import SCHEMA_VERSION, Database
 from tests.support.client import ids
 from tests.support.commands import CommandRunner
 from tests.support.database import execute, import_records
@@ -142,7 +142,7 @@ def test_a_backup_with_errors_is_not_restored(run_command: CommandRunner, backup
     execute(backup, "UPDATE session_counts SET sessions = 7")
     before = dump(run_command.path)
     result = run_command("restore", str(backup), exit_code=1)
-    assert result.stderr.startswith(f"Error: {backup} has errors; nothing was restored:\nsession_counts: ")
+    assert result.stderr.startswith(f"Error: {backup} has errors; nothing was restored:\nsession_counts must ")
     assert dump(run_command.path) == before
 
 
@@ -170,7 +170,9 @@ def test_a_file_that_does_not_exist_is_not_restored(run_command: CommandRunner, 
 def test_a_backup_of_another_schema_version_is_not_restored(run_command: CommandRunner, backup: Path) -> None:
     execute(backup, "PRAGMA user_version = 5")
     result = run_command("restore", str(backup), exit_code=1)
-    assert result.stderr == (f"Error: {backup} must have schema version 6; got 5: run 'everruns migrate'\n")
+    assert result.stderr == (
+        f"Error: {backup} must have schema version {SCHEMA_VERSION}; got 5: run 'everruns migrate'\n"
+    )
 
 
 def test_a_locked_database_is_not_restored(run_command: CommandRunner, backup: Path) -> None:

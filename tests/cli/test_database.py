@@ -181,10 +181,12 @@ def test_check_prints_errors_and_repairs_counts(
     import_records(database, organization, agent_record(), session_record())
     result = run_command("check")
     assert (result.stdout, result.stderr) == ("", "no errors\n")
-    execute(database.path, "UPDATE session_counts SET sessions = 7 WHERE agent_id = 0 AND precision = 0")
+    execute(database.path, "DELETE FROM session_counts WHERE agent_id = 0 AND precision = 0")
     result = run_command("check", exit_code=1)
-    assert result.stdout == "session_counts: organization row 1, all time, started: must be 1; got 7\n"
-    assert result.stderr == ("Error: 1 errors; 'everruns check --repair' corrects counts; otherwise restore a backup\n")
+    assert result.stdout == "session_counts must have the row 1, 0, 0, '', 'started', 1\n"
+    assert result.stderr == (
+        "Error: 1 errors; 'everruns check --repair' corrects what is derived; otherwise restore a backup\n"
+    )
     result = run_command("check", "--repair")
     assert (result.stdout, result.stderr) == ("", "no errors\n")
     execute_without_foreign_keys(database.path, "DELETE FROM agents")

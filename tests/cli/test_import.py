@@ -127,8 +127,9 @@ def peak_mebibytes(database_path: Path, *arguments: str) -> int:
 
 
 def test_memory_does_not_grow_with_the_size_of_an_import(database_path: Path, tmp_path: Path) -> None:
-    small = write_lines(tmp_path / "small", session_record(0, title="x" * 20_000))
-    large = write_lines(tmp_path / "large", *(session_record(n, title="x" * 20_000) for n in range(2000)))
+    capabilities = [{"ref": "x", "config": {"x": "x" * 20_000}}]
+    small = write_lines(tmp_path / "small", session_record(0, capabilities=capabilities))
+    large = write_lines(tmp_path / "large", *(session_record(n, capabilities=capabilities) for n in range(2000)))
     peaks = [peak_mebibytes(database_path, "import", ORGANIZATION_ID, file) for file in (small, large)]
     assert os.path.getsize(large) > 38 * 1024 * 1024
     assert peaks[1] - peaks[0] < 24

@@ -1,6 +1,7 @@
 """Commands for organizations and their API keys."""
 
 import re
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -68,13 +69,13 @@ def test_delete_org_deletes_everything_of_it_and_nothing_else(
 ) -> None:
     other, other_key = create_organization(database)
     for each in (organization, other):
-        sessions = (session_record(n, harness_id="harness_1") for n in range(1200))
+        sessions = (session_record(n, harness_id="harness_1") for n in range(600))
         import_records(database, each, harness_record("harness_1"), agent_record(), *sessions)
     assert "Missing option '--yes'" in run_command("delete-org", ORGANIZATION_ID, exit_code=2).stderr
     result = run_command("delete-org", ORGANIZATION_ID, "--yes")
-    assert (result.stdout, result.stderr) == ("", "deleted the organization and 1200 sessions\n")
+    assert (result.stdout, result.stderr) == ("", "deleted the organization and 600 sessions\n")
     assert statuses(client, key, other_key) == [401, 200]
-    assert run_command("list-orgs").stdout == f"{other.public_id}\tAcme\t1200\n"
+    assert run_command("list-orgs").stdout == f"{other.public_id}\tAcme\t600\n"
     for table in ("sessions", "agents", "harnesses", "api_keys", "session_counts"):
         assert execute(database.path, f"SELECT DISTINCT organization_id FROM {table}") == [(other.id,)]
     run_command("check")
@@ -176,20 +177,19 @@ def test_revoke_key_revokes_by_prefix_or_whole_key(
     assert statuses(client, third, other_key) == [200, 200]
 
 
-def test_output_is_utf8_in_the_c_locale(database: Database, organization: Organization) -> None:
-    run_process(database.path, "rename-org", ORGANIZATION_ID, "密钥 €")
-    result = run_process(database.path, "list-orgs", LC_ALL="C", LANG="C")
+def test_output_is_utf8_in_the_c_locale(organization: Organization, run_command: CommandRunner) -> None:
+    run_command("rename-org", ORGANIZATION_ID, "密钥 €")
+    result = run_process(run_command.path, "list-orgs", LC_ALL="C", LANG="C")
     assert result.stdout == f"{ORGANIZATION_ID}\t密钥 €\t0\n"
 
 
-def test_arguments_that_are_not_utf8_are_refused(database: Database, organization: Organization) -> None:
-    for command in (["create-key", ORGANIZATION_ID, "--name"], ["list-keys"], ["create-org"]):
-        result = run_process(database.path, *command, "\udcff")
-        assert (result.returncode, len(result.stderr.splitlines())) == (1, 1)
-        assert "must be valid UTF-8" in result.stderr
+def test_an_argument_that_is_not_utf8_is_refused(database_path: Path, organization: Organization) -> None:
+    result = run_process(database_path, "create-key", ORGANIZATION_ID, "--name", "\udcff")
+    assert result.returncode == 1
+    assert result.stderr == "Error: arguments must be valid UTF-8; nothing was changed\n"
 
 
-@pytest.mark.parametrize("command", [["create-key", ORGANIZATION_ID], ["create-org", "x"], ["demo", "--sessions", "1"]])
+@pytest.mark.parametrize("command", [["create-key", ORGANIZATION_ID], ["demo", "--sessions", "1"]], ids=" ".join)
 def test_what_is_shown_once_is_not_stored_when_it_cannot_be_shown(
     database: Database, organization: Organization, command: list[str]
 ) -> None:

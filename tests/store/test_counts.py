@@ -76,7 +76,7 @@ STATEMENTS = st.sampled_from(
         "UPDATE sessions SET created_at = :created_at" + SOME_SESSIONS,
         "UPDATE sessions SET status = :status, agent_id = :agent_id" + SOME_SESSIONS,
         "UPDATE OR IGNORE sessions SET organization_id = :organization_id" + SOME_SESSIONS,
-        "UPDATE sessions SET title = 'x', id = id + 1000" + SOME_SESSIONS,
+        "UPDATE OR IGNORE sessions SET title = 'x', id = id + 1000" + SOME_SESSIONS,
         "DELETE FROM sessions" + SOME_SESSIONS,
         "DELETE FROM sessions WHERE created_at >= :created_at",
     ]
@@ -122,7 +122,7 @@ def matching(connection: sqlite3.Connection, filters: Filters) -> list[tuple[str
     )
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(WRITES)
 def test_counts_are_exact_after_any_writes(writes: list[tuple[str, list[dict[str, Any]]]]) -> None:
     with database_in_memory() as connection:
@@ -137,7 +137,7 @@ def test_counts_are_exact_after_any_writes(writes: list[tuple[str, list[dict[str
                 assert counts.count(connection, filters, created_before=bound) == len(rows) - since
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(WRITES, st.sampled_from(BOUNDS), st.sampled_from(BOUNDS))
 def test_a_period_is_counted_from_its_start_up_to_its_end(
     writes: list[tuple[str, list[dict[str, Any]]]], first: str, second: str
@@ -151,7 +151,7 @@ def test_a_period_is_counted_from_its_start_up_to_its_end(
     assert sorted([END, *BOUNDS, BEGINNING])[:: len(BOUNDS) + 1] == [BEGINNING, END]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(WRITES)
 def test_each_offset_leads_to_its_session(writes: list[tuple[str, list[dict[str, Any]]]]) -> None:
     with database_in_memory() as connection:
@@ -165,7 +165,7 @@ def test_each_offset_leads_to_its_session(writes: list[tuple[str, list[dict[str,
                 assert older[0][0][:10] == row[0][:10], "only sessions of the same day are skipped one by one"
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(WRITES, st.sampled_from([date(2026, 1, 30), date(2026, 2, 27), date(2024, 2, 1)]), st.integers(1, 40))
 def test_days_are_counted_and_empty_ones_are_zero(
     writes: list[tuple[str, list[dict[str, Any]]]], first: date, days: int
@@ -226,7 +226,7 @@ def test_replacing_by_sql_without_recursive_triggers_makes_counts_wrong() -> Non
 
 # --- the cost, in steps of SQLite's virtual machine ---------------------------------------------------------------
 
-SMALL, LARGE = 1_000, 100_000
+SMALL, LARGE = 1_000, 30_000
 
 
 @pytest.fixture(scope="module")
@@ -288,7 +288,7 @@ def test_a_page_costs_the_same_at_any_depth(
 ) -> None:
     database, by_size = organizations
     first = page_steps(database, by_size[LARGE], arguments.rstrip("&"))
-    for offset in (1_000, 33_333, 50_000, 77_777, 90_000):
+    for offset in (500, 9_999, 15_000, 23_333, 27_000):
         assert page_steps(database, by_size[LARGE], f"{arguments}offset={offset}") <= 2 * first, offset
 
 

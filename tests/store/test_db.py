@@ -186,8 +186,9 @@ def test_a_checkpoint_is_left_out_while_another_program_has_the_file(database: D
 
 
 def test_the_write_ahead_log_does_not_stay_large(database: Database, organization: Organization) -> None:
-    def store(count: int, title: str) -> int:
-        import_records(database, organization, *(session_record(n, agent_id=None, title=title) for n in range(count)))
+    def store(count: int, model_id: str) -> int:
+        records = (session_record(n, agent_id=None, model_id=model_id) for n in range(count))
+        import_records(database, organization, *records)
         return Path(f"{database.path}-wal").stat().st_size
 
     with database.read():  # keeps the file open, so that the log is not removed with the last connection

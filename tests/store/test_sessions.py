@@ -27,7 +27,11 @@ from tests.support.records import AGENT_ID, agent_record, harness_record, sessio
 from tests.support.sql import execute_without_foreign_keys
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
-SUFFIXES = st.text("0aA-", min_size=1, max_size=3)  # a small alphabet: many ids are the same
+# Small alphabets: many ids are the same, and many titles contain what is searched.
+SUFFIXES = st.text("0aA-", min_size=1, max_size=3)
+PIECES = st.sampled_from(["ab", "AB", "éж", "ÉЖ", "漢字", ' "', "%_"])
+TITLES = st.lists(PIECES, max_size=4).map("".join)
+TAGS = st.sampled_from(["a", "A", "b", "é", "a,b", '"'])
 # As given, and as stored.
 TIMESTAMPS = {
     "2026-01-01T00:00:00Z": "2026-01-01T00:00:00.000000Z",
@@ -52,8 +56,8 @@ SESSIONS = st.fixed_dictionaries(
         "suffix": SUFFIXES,
         "harness": st.integers(0, 99),
         "agent": st.integers(0, 99),
-        "title": st.none() | TEXT,
-        "tags": st.lists(TEXT, max_size=3),
+        "title": st.none() | TITLES,
+        "tags": st.lists(TAGS | TEXT, max_size=3),
         "model_id": st.none() | TEXT,
         "capabilities": CAPABILITIES,
         "status": st.sampled_from(["started", "active", "idle"]),
@@ -72,6 +76,9 @@ QUERIES = st.fixed_dictionaries(
     {},
     optional={
         "agent_id": SUFFIXES.map("agent_{}".format),
+        "status": st.sampled_from(["started", "active", "idle"]),
+        "tag": st.lists(TAGS, min_size=1, max_size=2, unique=True),
+        "search": st.lists(PIECES, min_size=1, max_size=2).map("".join) | SUFFIXES.map("session_{}".format),
         "created_after": st.sampled_from([*BOUNDS]),
         "created_before": st.sampled_from([*BOUNDS]),
         "offset": st.integers(0, 15),
@@ -100,6 +107,14 @@ def records(organization: tuple[list[Any], list[Any], list[Any]]) -> tuple[list[
     return harnesses + agents, sessions
 
 
+def is_found(session: dict[str, Any], search: str | None) -> bool:
+    if search is None:
+        return True
+    return (
+        canonical_id(search) == canonical_id(session["id"]) or search.casefold() in (session["title"] or "").casefold()
+    )
+
+
 def expected_page(
     organization: Organization, owners: list[Any], sessions: list[Any], query: dict[str, Any]
 ) -> tuple[list[Any], int, str | None]:
@@ -122,6 +137,9 @@ def expected_page(
         for _, item in newest_first
         if after <= TIMESTAMPS[item["created_at"]] < before
         and ("agent_id" not in query or canonical_id(query["agent_id"]) == canonical_id(item["agent_id"] or ""))
+        and item["status"] == query.get("status", item["status"])
+        and set(query.get("tag", [])) <= set(item["tags"])
+        and is_found(item, query.get("search"))
     ]
     rows = []
     for item in matching[query.get("offset", 0) :][: query.get("limit", 20)]:
@@ -148,7 +166,7 @@ def expected_page(
 
 
 def list_page(connection: sqlite3.Connection, organization: Organization, query: dict[str, Any]) -> Page:
-    return list_sessions(connection, organization, sessions_query(urlencode(query).encode()))
+    return list_sessions(connection, organization, sessions_query(urlencode(query, doseq=True).encode()))
 
 
 @contextmanager
@@ -161,7 +179,7 @@ def copy_of(path: Path) -> Iterator[Database]:
         database.close()
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(st.lists(ORGANIZATIONS, min_size=1, max_size=2), st.lists(QUERIES, min_size=1, max_size=6))
 def test_a_page_is_that_of_the_model(
     new_database: Path, contents: list[tuple[list[Any], list[Any], list[Any]]], queries: list[dict[str, Any]]
