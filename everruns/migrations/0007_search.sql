@@ -33,8 +33,8 @@ BEGIN
     AND session_id = OLD.id;
 END;
 
-CREATE TRIGGER sessions_update_tags AFTER UPDATE OF tags ON sessions
-WHEN OLD.tags <> NEW.tags
+CREATE TRIGGER sessions_update_tags AFTER UPDATE OF id, organization_id, tags ON sessions
+WHEN (OLD.id, OLD.organization_id, OLD.tags) <> (NEW.id, NEW.organization_id, NEW.tags)
 BEGIN
   DELETE FROM session_tags
   WHERE organization_id = OLD.organization_id
@@ -59,8 +59,8 @@ BEGIN
   INSERT INTO session_titles (session_titles, rowid, title) VALUES ('delete', OLD.id, OLD.title);
 END;
 
-CREATE TRIGGER sessions_update_title AFTER UPDATE OF title ON sessions
-WHEN OLD.title IS NOT NEW.title
+CREATE TRIGGER sessions_update_title AFTER UPDATE OF id, title ON sessions
+WHEN (OLD.id, OLD.title) IS NOT (NEW.id, NEW.title)
 BEGIN
   INSERT INTO session_titles (session_titles, rowid, title) VALUES ('delete', OLD.id, OLD.title);
   INSERT INTO session_titles (rowid, title) VALUES (NEW.id, NEW.title);

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from everruns.ids import BASE_HARNESS, canonical_id
+from everruns.store import check
+from everruns.store.db import Database
+from tests.support.database import create_organization, execute, import_records
 
 TIMESTAMP = "2026-02-27T13:13:53.000000Z"
 
@@ -223,3 +226,16 @@ def test_the_internal_id_of_a_deleted_organization_is_not_used_again(connection:
 def test_features_and_dependencies_are_deleted_with_their_capability(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM capabilities")
     assert count(connection, "capability_features") == count(connection, "capability_dependencies") == 0
+
+
+def test_a_session_whose_number_or_organization_changes_keeps_its_tags_and_title(database: Database) -> None:
+    organization, _ = create_organization(database)
+    other, _ = create_organization(database)
+    import_records(database, organization, {"id": "session_1", "title": "Refund", "tags": ["billing"]})
+    execute(database.path, "UPDATE sessions SET id = 77, organization_id = ?", other.id)
+    assert execute(database.path, "SELECT organization_id, tag, session_id FROM session_tags") == [
+        (other.id, "billing", 77)
+    ]
+    assert execute(database.path, "SELECT rowid FROM session_titles WHERE session_titles MATCH 'refund'") == [(77,)]
+    with database.read() as connection:
+        assert list(check.errors(connection)) == []
