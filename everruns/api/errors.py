@@ -185,7 +185,11 @@ def _respond_unavailable(error: db.DatabaseUnavailable) -> Response:
 def _respond_sqlite(error: sqlite3.Error) -> Response:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
     if code in _PROGRAMMING_ERRORS:
-        return _respond_internal(error)
+        try:
+            with database().read():  # opens the file again: tables may be missing because it was emptied
+                return _respond_internal(error)
+        except db.DatabaseUnavailable as unavailable:
+            return _respond_unavailable(unavailable)
     _log_unavailable(db.explain(error, database().path))
     return _respond(Unavailable())
 

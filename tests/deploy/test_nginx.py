@@ -115,7 +115,7 @@ REFUSED = {
         "request_header_fields_too_large",
     ),
     "large body": (
-        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 99999\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 9999999\r\n\r\n",
         413,
         "request_entity_too_large",
     ),
