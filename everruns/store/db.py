@@ -18,6 +18,11 @@ WAL_LIMIT_BYTES = 4 * 1024 * 1024
 SHARED_MEMORY_BYTES = 32 * 1024  # the least that SQLite needs for the -shm file
 
 
+HAS_LITESTREAM = """
+SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_litestream_seq')
+"""
+
+
 class DatabaseUnavailable(Exception):
     """The database cannot be used now; the message says why and what to do."""
 
@@ -112,9 +117,11 @@ class Database:
                 connection.execute("ROLLBACK")
 
     def checkpoint(self) -> None:
-        """Move the write-ahead log into the database file, if no other program is using it at this moment."""
+        """Move the write-ahead log into the database file and truncate it, as far as no other program is using it."""
         with suppress(sqlite3.OperationalError), closing(self._open("rw", timeout=0)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            # Litestream, which has a table here, reads the log and loses what others truncate.
+            (has_litestream,) = connection.execute(HAS_LITESTREAM).fetchone()
+            connection.execute(f"PRAGMA wal_checkpoint({'PASSIVE' if has_litestream else 'TRUNCATE'})").fetchone()
 
     def refuse_on_replica(self) -> None:
         """Raise `ReadOnlyReplica` on a replica, where writes are lost and corrupt the copy."""
