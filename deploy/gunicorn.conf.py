@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,17 @@ control_socket_disable = True
 accesslog = "-"
 statsd_host = setting("EVERRUNS_STATSD", "", f"({HOST_AND_PORT})?", "host:port") or None
 statsd_prefix = "everruns"
+
+
+def on_exit(server: Any) -> None:
+    """Move the write-ahead log into the database file; workers that exit at the same moment leave that undone."""
+    from everruns import config
+    from everruns.store.db import Database, DatabaseUnavailable
+
+    with suppress(DatabaseUnavailable, SystemExit):
+        settings = config.load()
+        if not settings.read_only:
+            Database(settings.database).checkpoint()
 
 
 class JsonFormatter(logging.Formatter):
