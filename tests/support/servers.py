@@ -140,9 +140,19 @@ def connection(address: Address) -> http.client.HTTPConnection:
 
 def get(address: Address, url: str, key: str = "", headers: dict[str, str] | None = None) -> Response:
     """GET `url` on a connection of its own."""
+    return send(address, "GET", url, key, headers=headers)
+
+
+def send(
+    address: Address, method: str, url: str, key: str = "", body: object = None, headers: dict[str, str] | None = None
+) -> Response:
+    """Request `url` on a connection of its own; a `body` is sent as JSON."""
+    sent = {"Authorization": f"Bearer {key}"} if key else {}
+    if body is not None:
+        sent["Content-Type"] = "application/json"
     opened = connection(address)
     try:
-        opened.request("GET", url, headers={**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})})
+        opened.request(method, url, None if body is None else json.dumps(body), {**sent, **(headers or {})})
         response = opened.getresponse()
         received: dict[str, str] = {}
         for name, value in response.getheaders():
