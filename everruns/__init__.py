@@ -24,7 +24,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> "Flask":
     app = Flask(__name__, static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.config["MAX_CONTENT_LENGTH"] = bodies.MAX_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = bodies.MAX_BODY_BYTES + 1  # a chunked body is cut off there without an error
     app.url_map.converters["id"] = PublicId
     app.url_map.merge_slashes = False  # a redirect is not part of the contract
     database = Database(settings.database, settings.database_timeout, settings.read_only, settings.max_replica_lag)

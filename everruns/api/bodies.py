@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import request
 from marshmallow import ValidationError
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from everruns.records import Record
 from everruns.schemas.fields import REFERENCE_KEYS, is_empty, json_type, known_keys
@@ -52,9 +52,21 @@ def _parse() -> dict[str, Any]:
         raise UnsupportedMediaType("Content-Type must be application/json")
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType("the body must be sent without Content-Encoding")
-    value, error = parse_json(request.get_data())
+    value, error = parse_json(_read())
     if not error and not isinstance(value, dict):
         error = f"must be an object; got {json_type(value)}"
     if error:
         raise ValidationError({"body": [error]})
     return dict(value)
+
+
+def _read() -> bytes:
+    try:
+        raw = request.get_data()
+    except HTTPException:
+        raise
+    except Exception:  # each WSGI server has exceptions of its own for a malformed or incomplete body
+        raise ValidationError({"body": ["must arrive completely, in chunks that are well-formed"]}) from None
+    if len(raw) > MAX_BODY_BYTES:
+        raise RequestEntityTooLarge
+    return raw
