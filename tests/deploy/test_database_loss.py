@@ -3,7 +3,6 @@
 import os
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import servers
+from tests.support.disks import small_disk
 from tests.support.servers import Database, Response, Service, agent, get, session, wait_until
 
 
@@ -110,21 +110,16 @@ def test_a_damaged_database_gives_no_wrong_response(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """File system of 3 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("only root can mount a small disk")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """File system of 3 MiB."""
+    with small_disk(tmp_path / "disk", 3 * 1024 * 1024) as folder:
+        yield folder
 
 
 def test_a_full_disk_refuses_an_import_as_a_whole_and_reads_go_on(
-    template: Database, small_disk: Path, tmp_path: Path
+    template: Database, disk: Path, tmp_path: Path
 ) -> None:
-    database = template.copy(small_disk / "everruns.db")
+    database = template.copy(disk / "everruns.db")
     with servers.service(tmp_path / "service", database.path) as running:
         before = get(running.path, "/v1/sessions", database.key)
         large = (session(f"large{n}", title="x" * 300) for n in range(6000))

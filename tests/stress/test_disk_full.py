@@ -6,7 +6,6 @@ and that the write-ahead log is not emptied before the database file is synced.
 
 import re
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import pytest
 
 from tests.stress.imports import Failure, Importer, Reader
 from tests.stress.scale import scaled
+from tests.support.disks import small_disk
 
 pytestmark = pytest.mark.needs("gcc")
 
@@ -33,24 +33,19 @@ FAILURES = [
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 6 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("needs the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(tmp_path / "small", DISK_BYTES) as folder:
+        yield folder
 
 
 def test_a_full_disk_refuses_the_import_and_readers_go_on(
-    small_disk: Path, database_path: Path, failing_calls: Path, record_property: Callable[[str, object], None]
+    disk: Path, database_path: Path, failing_calls: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """An import that was committed is not reported as refused because its log cannot be moved into the file then."""
-    path = small_disk / "everruns.db"
+    path = disk / "everruns.db"
     path.write_bytes(database_path.read_bytes())
-    importer, filler = Importer(path, failing_calls), small_disk / "filler"
+    importer, filler = Importer(path, failing_calls), disk / "filler"
     importer.record_calls(1100)
     outcomes = Counter[str]()
     levels = scaled(2)
@@ -58,7 +53,7 @@ def test_a_full_disk_refuses_the_import_and_readers_go_on(
         for level in range(levels):
             after = importer.write_file(1300 + level)
             free = 32 * 1024 + level * 1024 * 1024 // levels
-            filler.write_bytes(bytes(_free_bytes(small_disk) - free))
+            filler.write_bytes(bytes(_free_bytes(disk) - free))
             process = importer.start()
             _, stderr = process.communicate()
             filler.unlink()

@@ -212,9 +212,12 @@ class Load:
 class Service:
     """gunicorn as `deploy/everruns.service` starts it, on a socket that stays open while it restarts."""
 
-    def __init__(self, folder: Path, database: Path, cwd: Path = ROOT, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, database: Path, cwd: Path = ROOT, prefix: Iterable[str] = (), **environment: str
+    ) -> None:
         self.path = str(folder / "everruns.sock")
         self.cwd = cwd
+        self.prefix = prefix
         self.log = folder / "everruns.log"
         self.environment = {**os.environ, "EVERRUNS_DATABASE": str(database), "EVERRUNS_WORKERS": "1", **environment}
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -224,10 +227,11 @@ class Service:
 
     def start(self) -> None:
         """Start it as systemd does, and wait until it responds."""
+        pass_socket = f"export LISTEN_PID=$$ LISTEN_FDS=1; exec 3<&{self.listener.fileno()}"
         command = f"exec {sys.executable} -m gunicorn --config {ROOT}/deploy/gunicorn.conf.py app:app"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["bash", "-c", f"export LISTEN_PID=$$ LISTEN_FDS=1; exec 3<&{self.listener.fileno()}; {command}"],
+                [*self.prefix, "bash", "-c", f"{pass_socket}; {command}"],
                 cwd=self.cwd,
                 env=self.environment,
                 pass_fds=[self.listener.fileno()],
@@ -265,10 +269,15 @@ class Service:
 
 
 @contextmanager
-def service(folder: Path, database: Path, cwd: Path = ROOT, **environment: str) -> Iterator[Service]:
-    """Run the service with one worker, unless EVERRUNS_WORKERS says otherwise; its socket and log are in `folder`."""
+def service(
+    folder: Path, database: Path, cwd: Path = ROOT, prefix: Iterable[str] = (), **environment: str
+) -> Iterator[Service]:
+    """Run the service with one worker, unless EVERRUNS_WORKERS says otherwise; its socket and log are in `folder`.
+
+    It is started through the command `prefix` if given.
+    """
     folder.mkdir(exist_ok=True)
-    running = Service(folder, database, cwd, **environment)
+    running = Service(folder, database, cwd, prefix, **environment)
     try:
         running.start()
         yield running
