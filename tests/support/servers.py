@@ -245,6 +245,13 @@ class Service:
         assert self.process is not None
         self.process.send_signal(number)
 
+    def kill(self) -> None:
+        """Kill all its processes, as a crash of the machine does."""
+        assert self.process is not None
+        for pid in (self.process.pid, *self.workers()):
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(TIMEOUT)
+
     def reload(self) -> None:
         """Reload as `systemctl reload` does, and wait for the new workers."""
         before = set(self.workers())
