@@ -1,1 +1,1 @@
-"""The benchmark: `python -m bench` measures, `python -m bench.report` writes down what was measured."""
+"""The benchmark: `python -m bench` measures the budgets and writes `docs/BENCHMARKS.md`."""

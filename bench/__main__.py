@@ -1,195 +1,180 @@
-"""The run: builds the databases, measures every row of the table side by side, prints table and verdict."""
+"""The contenders, the budgets, and the command line."""
 
 import argparse
-import http.client
 import json
 import os
-import platform
-import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
-from typing import Any
+from urllib.parse import urlencode
 
-from bench import importing, verdicts
-from bench.contenders import CONTENDERS, KEYLESS, LIMIT, PEERS, Question, check, command, environment, url
-from bench.dataset import DATA, Database, build
-from bench.load import CONNECTIONS, Answer, Load, MeasurementFailed, Server, cores, serve
+from bench import dataset as data
+from bench import harness, report, writes
+from bench.dataset import Dataset
+from bench.harness import ROOT, Budget, Measurement, MeasurementFailed, Request, Response, Server
 
-PATIENCE_SECONDS = 30
-GROUPS = (("ours", "floor"), ("cached", "memory"), (*PEERS, "datasette-default"))
-PACKAGES = ("flask", "gunicorn", "marshmallow", "fastapi", "pydantic", "uvicorn", "sqlalchemy", "datasette")
-
-
-@dataclass
-class Job:
-    """A contender asked a question on a database, and what came of it."""
-
-    database: Database
-    contender: str
-    question: Question
-    server: Server
-    headers: dict[str, str] = field(default_factory=dict)
-    expected: Answer | None = None
-    loads: list[Load] = field(default_factory=list)
-    note: str = ""
-
-    @property
-    def path(self) -> str:
-        """Path and query of the question."""
-        return url(self.contender, self.question, self.database)
-
-    def prepare(self, duration: int, ours: Answer | None) -> Answer | None:
-        """Warm everything up and check the answer against `ours`; gives what was answered."""
-        if self.contender not in KEYLESS:
-            self.headers["Authorization"] = f"Bearer {self.database.key}"
-        try:
-            answer = self.server.get(self.path, self.headers, PATIENCE_SECONDS)
-            if self.question.unchanged:
-                if "etag" not in answer.headers:
-                    self.note = "the answer has no ETag"
-                    return None
-                self.headers["If-None-Match"] = answer.headers["etag"]
-            again = (self.server.get(self.path, self.headers, PATIENCE_SECONDS) for _ in range(3))
-            answer = min(again, key=lambda one: one.seconds)
-        except (OSError, http.client.HTTPException):
-            self.note = f"no answer within {PATIENCE_SECONDS} s"
-            return None
-        if answer.status != (304 if self.question.unchanged else 200):
-            if self.contender not in KEYLESS:
-                raise MeasurementFailed(f"{self.contender} {self.path}: {answer.status} {answer.body[:500]!r}")
-            self.note = f"answered {answer.status}: its time limit of 10 s for a query was over"
-            return None
-        if ours and not self.question.unchanged:
-            check(self.contender, answer, ours)
-        self.expected = answer
-        if answer.seconds <= duration:
-            self.server.measure(self.path, self.headers, answer, 1)
-        return answer
-
-    def run(self, duration: int) -> None:
-        """Measure one round, unless it is known that no request would be finished in it."""
-        if self.expected is None or self.expected.seconds > duration:
-            return
-        self.loads.append(self.server.measure(self.path, self.headers, self.expected, duration))
-        self.server.settle()
-
-    def result(self) -> dict[str, Any]:
-        """What came of it, with medians over the rounds."""
-        rate = median(load.rate for load in self.loads) if self.loads else 0
-        if not rate and self.expected:
-            # Under load none was finished: alone one was.
-            rate = 1 / self.expected.seconds
-            self.note = f"none finished under load; alone, one took {self.expected.seconds:.1f} s"
-        return {
-            "sessions": self.database.sessions,
-            "contender": self.contender,
-            **asdict(self.question),
-            "rate": rate or None,
-            "rates": [load.rate for load in self.loads],
-            "p50_ms": median(load.p50_ms for load in self.loads) if self.loads else None,
-            "p99_ms": median(load.p99_ms for load in self.loads) if self.loads else None,
-            "memory": self.server.memory(),
-            "note": self.note,
-        }
+IMPORTED = 100_000
+GUNICORN = ["-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "--workers", "1", "--bind", "127.0.0.1:PORT"]
+UVICORN = ["-m", "uvicorn", "--no-access-log", "--log-level", "warning", "--port", "PORT"]
+DATASETTE = ["-m", "datasette", "serve", "DATABASE", "--setting", "sql_time_limit_ms", "10000", "--port", "PORT"]
+DATASETTE_PAGE = "sessions.json?organization_id=1&_sort_desc=created_at&_size=20&_shape=objects&_nofacet=1&_nosuggest=1"
 
 
-def jobs(databases: list[Database], servers: dict[tuple[int, str], Server]) -> Iterator[Job]:
-    """Everything that is asked, in the order of a round: what is compared comes one right after the other."""
-    first, last = databases[0], databases[-1]
-    for group in GROUPS:
-        for database in databases:
-            for contender in group:
-                yield Job(database, contender, Question(), servers[database.sessions, contender])
-            if "memory" in group:
-                yield Job(database, "cached", Question(unchanged=True), servers[database.sessions, "cached"])
-    for database in {first.sessions: first, last.sessions: last}.values():
-        for contender in ("ours", *PEERS):
-            yield Job(database, contender, Question(of_agent=True), servers[database.sessions, contender])
-    for offset in depths(last.total):
-        for contender in ("ours", *PEERS):
-            yield Job(last, contender, Question(offset=offset), servers[last.sessions, contender])
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A program that serves `/v1/sessions`; in `command`, DATABASE and PORT stand for those of a run."""
+
+    label: str
+    command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
 
 
-def depths(total: int) -> list[int]:
-    """Offsets over all depths, the deepest page among them; none is a round number that a shortcut could favour."""
-    spread = [power + 7 for power in (10**exponent for exponent in range(2, 8)) if power < total // 3]
-    return [*spread, total // 2 + 7, total * 3 // 4 + 3, total - LIMIT]
+OURS = Contender("ours, no cache", [*GUNICORN, "app:app"], {"EVERRUNS_CACHED_RESPONSES": "0"})
+CACHED = Contender("ours", [*GUNICORN, "app:app"])
+BASELINE = Contender(f"{data.BASELINE_COMMIT}, no cache", [*GUNICORN, "app:app"], {"EVERRUNS_CACHED_PAGES": "0"})
+SAME_SQL = Contender("bare WSGI, same SQL", [*GUNICORN, "bench.peers.floor:same_sql"])
+CONSTANT = Contender("bare WSGI, constant bytes", [*GUNICORN, "bench.peers.floor:constant"])
+SAME_BYTES = Contender("Flask view, constant bytes", [*GUNICORN, "bench.peers.floor:flask"])
+FASTAPI = Contender("FastAPI + SQLAlchemy", [*UVICORN, "bench.peers.fastapi_sqlalchemy:app"])
+FLASK = Contender("Flask + SQLAlchemy", [*GUNICORN, "bench.peers.flask_sqlalchemy:app"])
+DATASETTE_JSON = Contender("Datasette", DATASETTE)
 
 
-def measure(databases: list[Database], rounds: int, duration: int) -> list[dict[str, Any]]:
-    """Start every contender on every database, and measure all of them in turn, `rounds` times."""
-    with ExitStack() as stack:
-        servers = {}
-        for database in databases:
-            for name in CONTENDERS:
-                path = url(name, Question(), database)
-                running = serve(command(name, database), environment(name, database), path, database.key)
-                servers[database.sessions, name] = stack.enter_context(running)
-        todo = list(jobs(databases, servers))
-        ours: dict[tuple[int, Question], Answer | None] = {}
-        for job in todo:
-            answer = job.prepare(duration, ours.get((job.database.sessions, job.question)))
-            job.server.settle()
-            if job.contender == "ours":
-                ours[job.database.sessions, job.question] = answer
-        for number in range(rounds):
-            for job in todo:
-                job.run(duration)
-            print(f"round {number + 1} of {rounds} is measured", file=sys.stderr)
-        return [job.result() for job in todo]
+class Pages:
+    """Measurements of pages over HTTP. Each contender is started once per dataset."""
+
+    def __init__(self, stack: ExitStack, seconds: int) -> None:
+        self.stack = stack
+        self.seconds = seconds
+        self.servers: dict[tuple[Contender, Dataset], Server] = {}
+
+    def server(self, contender: Contender, dataset: Dataset) -> Server:
+        """Return the server of `contender` on `dataset`, started if needed."""
+        if (contender, dataset) not in self.servers:
+            data.build(dataset)
+            folder, path = ROOT, dataset.path
+            if contender is BASELINE:
+                data.build_baseline(dataset)
+                folder, path = data.baseline_code(), dataset.baseline_path
+            command = [part.replace("DATABASE", str(path)) for part in contender.command]
+            environment = {**contender.environment, "EVERRUNS_DATABASE": str(path)}
+            server = self.stack.enter_context(harness.serve(command, environment, folder))
+            self.servers[contender, dataset] = server
+        return self.servers[contender, dataset]
+
+    def page(
+        self, contender: Contender, dataset: Dataset, *, unchanged: bool = False, **arguments: object
+    ) -> Measurement:
+        """Measure a page of the first organization; `unchanged` sends its ETag. The content is checked first."""
+        path = f"/v1/sessions?{urlencode(arguments)}" if arguments else "/v1/sessions"
+        headers = {"Authorization": f"Bearer {data.KEY}"}
+        right = self.server(OURS, dataset).send(Request(path, headers))
+        if contender is DATASETTE_JSON:
+            path = f"/{dataset.path.stem}/{DATASETTE_PAGE}"
+        server = self.server(contender, dataset)
+        response = server.send(Request(path, headers))
+        if right.status != 200 or not _is_same_page(response, right):
+            raise MeasurementFailed(f"{contender.label} {path}: {response.body[:2000]!r}; right: {right.body[:2000]!r}")
+        if unchanged:
+            headers["If-None-Match"] = response.headers["etag"]
+        request = Request(path, headers)
+        expected = server.send(request)
+        server.rate(request, expected, 1)  # so that every thread has opened the database
+        return Measurement(contender.label, lambda: server.rate(request, expected, self.seconds))
+
+    def total(self, dataset: Dataset) -> int:
+        """Return how many sessions the first organization has."""
+        headers = {"Authorization": f"Bearer {data.KEY}"}
+        page = json.loads(self.server(OURS, dataset).send(Request("/v1/sessions?limit=1", headers)).body)
+        return int(page["total"])
+
+    def memory(self, dataset: Dataset) -> Measurement:
+        """Measure the larger of the workers with and without cache."""
+        servers = [self.server(contender, dataset) for contender in (OURS, CACHED)]
+        return Measurement("ours", lambda: max(server.memory() for server in servers), " MiB")
 
 
-def circumstances() -> dict[str, Any]:
-    """Date, cores and versions."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    wrk = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout  # noqa: S607
-    return {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "cores": len(os.sched_getaffinity(0)),
-        "cpu": model or platform.machine(),
-        "versions": {
-            "Python": platform.python_version(),
-            "SQLite": sqlite3.sqlite_version,
-            **{package: version(package) for package in PACKAGES},
-            "wrk": wrk.split()[1] if wrk else "unknown",
-        },
-    }
+def _is_same_page(response: Response, right: Response) -> bool:
+    """Return whether both have the same JSON, order of keys included; of Datasette's, only the ids must be the same."""
+    page, right_page = json.loads(response.body), json.loads(right.body)
+    if "rows" in page:
+        return [row["public_id"] for row in page["rows"]] == [session["id"] for session in right_page["data"]]
+    return json.dumps(page) == json.dumps(right_page)
+
+
+def read_budgets(pages: Pages, sizes: list[int]) -> Iterator[Budget]:
+    """Yield the budgets of reading; what is compared is measured one right after the other."""
+    small, main, largest = Dataset(sizes[0]), Dataset(sizes[1]), Dataset(sizes[-1])
+    light = main._replace(light=True)
+    first = {dataset: pages.page(OURS, dataset) for dataset in {small, main, largest, light}}
+    for dataset in (main, light):
+        what, ours = f"first page, {dataset.name} sessions", first[dataset]
+        yield Budget(what, ours, pages.page(SAME_SQL, dataset), least=0.8)
+        yield Budget(what, ours, pages.page(CONSTANT, dataset), least=0.18)
+        yield Budget(what, ours, pages.page(BASELINE, dataset), least=None if dataset.light else 1.8)
+    same_bytes = pages.page(SAME_BYTES, main)
+    yield Budget(f"first page asked again, {main.name} sessions", pages.page(CACHED, main), same_bytes, least=0.75)
+    not_modified = pages.page(CACHED, main, unchanged=True)
+    yield Budget(f"first page, not modified, {main.name} sessions", not_modified, same_bytes, least=0.75)
+    first[small].label = f"{small.name} sessions"
+    yield Budget(f"time of the first page, {largest.name} sessions", first[largest], first[small], most=1.2)
+    total = pages.total(largest)
+    agent = {"agent_id": data.agent_id()}
+    period = {"created_after": "2023-07-01T12:00:00Z", "created_before": "2025-07-01T12:00:00Z"}
+    for what, arguments in (
+        ("a page in the middle", {"offset": total // 2}),
+        ("the last page", {"offset": total - 20}),
+        ("an agent's first page", agent),
+        ("an agent's page in the middle", {**agent, "offset": total // 20}),
+        ("a period's first page", period),
+        ("a period's page in the middle", {**period, "offset": total // 3}),
+        ("an agent's and a period's page in the middle", {**agent, **period, "offset": total // 30}),
+    ):
+        page = pages.page(OURS, largest, **arguments)
+        yield Budget(f"time of {what}, {largest.name} sessions", page, first[largest], most=2)
+    for contender in (FASTAPI, FLASK, DATASETTE_JSON):
+        for dataset, least in zip(map(Dataset, sizes), (5, 60, 500), strict=False):
+            what, other = f"first page, {dataset.name} sessions", pages.page(contender, dataset)
+            yield Budget(what, first[dataset], other, least=least if contender is FASTAPI else None)
+    yield Budget(f"memory of a worker, {main.name} sessions", pages.memory(main), most=48)
+
+
+def write_budgets(dataset: Dataset) -> Iterator[Budget]:
+    """Yield the budgets of writing."""
+    insert = Measurement("plain SQL", writes.Insert(dataset, triggers=True).measure)
+    without_triggers = Measurement("without our triggers", writes.Insert(dataset, triggers=False).measure)
+    yield Budget(f"time of a session stored by SQL, {dataset.name} sessions", insert, without_triggers, most=3)
+    recount = Measurement("recount", lambda: writes.recount_rate(dataset))
+    yield Budget(f"recounts of {dataset.name} sessions", recount)
+    small, large = writes.Import(dataset, IMPORTED // 10), writes.Import(dataset, IMPORTED)
+    import_small, import_large = Measurement("a tenth", small.measure), Measurement("import", large.measure)
+    bare = Measurement("bare executemany", writes.BareImport(dataset, IMPORTED).measure)
+    yield Budget(f"import of {IMPORTED:,} sessions", import_large, bare, least=0.2)
+    yield Budget(f"time of a session in an import of {IMPORTED:,}", import_large, import_small)
+    memory_small = Measurement("a tenth", lambda: small.peak_memory[-1], " MiB")
+    memory_large = Measurement("import", lambda: large.peak_memory[-1], " MiB")
+    yield Budget(f"memory of an import of {IMPORTED:,} sessions", memory_large, memory_small, most=1.2)
 
 
 def main() -> None:
-    """Run the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--sizes", default="1000,100000,1000000", help="sessions of each database (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=int(os.environ.get("BENCH_ROUNDS", "3")))
-    parser.add_argument("--duration", type=int, default=int(os.environ.get("BENCH_DURATION", "3")), help="seconds")
-    parser.add_argument("--import-sessions", type=int, default=1_000_000, help="0 leaves the import out (%(default)s)")
-    given = parser.parse_args()
+    """Measure, print the result and write it to a file."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the budgets.")
+    parser.add_argument("--sizes", default="1000,1000000", help="sessions of the databases, ascending (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=os.environ.get("BENCH_ROUNDS", "5"))
+    parser.add_argument("--seconds", type=int, default=os.environ.get("BENCH_SECONDS", "3"), help="of load a round")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "BENCHMARKS.md", help="(%(default)s)")
+    arguments = parser.parse_args()
+    sizes = [int(size) for size in arguments.sizes.split(",")]
     try:
-        cores()
-        databases = [build(sessions) for sessions in sorted(map(int, given.sizes.split(",")))]
-        results: dict[str, Any] = {**circumstances(), "rounds": given.rounds, "duration": given.duration}
-        results["connections"] = CONNECTIONS
-        results["sizes"] = [database.sessions for database in databases]
-        results["totals"] = [database.total for database in databases]
-        results["measurements"] = measure(databases, given.rounds, given.duration)
-        if given.import_sessions:
-            print("measuring the import", file=sys.stderr)
-            imported = given.import_sessions
-            results["import"] = importing.measure(max(imported // 10, 1), imported, given.rounds)
+        with ExitStack() as stack:
+            budgets = list(read_budgets(Pages(stack, arguments.seconds), sizes))
+            budgets += write_budgets(Dataset(sizes[1]))
+            harness.run(budgets, arguments.rounds)
     except MeasurementFailed as failed:
         raise SystemExit(f"the measurement failed: {failed}") from None
-    (DATA / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    for row in verdicts.rows(results):
-        what, ours, other, measured, budget, verdict = row.cells
-        print(f"{verdict:13} {measured:>10} (budget {budget:>8}) {what}: {ours}" + (f" to {other}" if other else ""))
+    arguments.output.write_text(report.text(budgets, arguments.rounds, arguments.seconds), encoding="utf-8")
+    print(report.table(budgets))
 
 
 if __name__ == "__main__":

@@ -1,204 +1,258 @@
-"""The benchmark databases: deterministic organizations, agents and sessions, stored by the project's own import."""
+"""The databases of the benchmark: generated from a fixed seed, and kept in bench/data."""
 
 import hashlib
-import json
+import os
 import random
-import time
-from bisect import bisect_right
+import sqlite3
+import subprocess
+import sys
+import tarfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
-from math import isqrt
+from io import BytesIO
+from math import sqrt
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from everruns import auth, catalog, create_app, db
-from everruns.importer import Import
-from everruns.reader import Found
-from everruns.values import BASE_HARNESS
+from bench.harness import ROOT
+from everruns.store import catalog, counts, organizations, schema
+from everruns.store.db import Database
+from everruns.store.tables import as_json
+from everruns.timestamps import format_timestamp
+from everruns.transfer import catalog as catalog_file
 
 DATA = Path(__file__).parent / "data"
+BASELINE_COMMIT = "70383cc"
+EVERRUNS = [sys.executable, "-c", "from everruns.cli import main; main()"]
+KEY = "evr_" + "b" * 43  # of the first organization
+
 SEED = 4417
-START = datetime(2023, 1, 1, tzinfo=UTC)
-DAYS = 1096
-MAX_LAG_HOURS = 8
+START, SPAN = datetime(2023, 1, 1, tzinfo=UTC), timedelta(days=1096)
+ORGANIZATIONS = 10  # the first has half of the sessions
+AGENTS, OTHER_AGENTS = 100, 10  # of the first organization, of each other one
+HARNESSES = 3  # of each organization
+TITLES = ["Refund for order {}", "Nightly backup report {}", "Résumé parsing für Bewerber {}", "查询订单状态 {}", ""]
+TAGS = [as_json(tags) for tags in ([], [], ["billing"], ["ops", "nightly"], ["research", "urgent", "i18n"])]
+MODELS = [None, None, "model_01933b5a000070008000000000000201"]
+STATUSES = ["idle"] * 8 + ["active", "started"]
+CATALOG = catalog_file.read(catalog.BUILT_IN)
 
-# How busy each hour of the three years is: days above nights, weekdays above weekends, and slow growth.
-_WEIGHTS = [
-    (1 + 2 * hour / (DAYS * 24))
-    * (0.35 if (START + timedelta(hours=hour)).weekday() >= 5 else 1.0)
-    * (0.15 if hour % 24 < 6 else 1.0 if 8 <= hour % 24 < 18 else 0.5)
-    for hour in range(DAYS * 24)
-]
-_BEGINS = [0.0, *accumulate(_WEIGHTS)]
-_HOURS = [f"{START + timedelta(hours=hour):%Y-%m-%dT%H:}" for hour in range(DAYS * 24 + MAX_LAG_HOURS)]
+INSERT_KEY = """
+INSERT INTO api_keys (organization_id, name, sha256, prefix, created_at)
+VALUES (1, 'bench', ?, ?, ?)
+"""
+INSERT_HARNESS = """
+INSERT INTO harnesses (id, organization_id, public_id, name, capabilities, created_at, updated_at)
+VALUES (?, ?, ?, 'harness', ?, ?, ?)
+"""
+INSERT_AGENT = """
+INSERT INTO agents (id, organization_id, public_id, name, capabilities, created_at, updated_at)
+VALUES (?, ?, ?, 'agent', ?, ?, ?)
+"""
+INSERT_SESSION = """
+INSERT INTO sessions
+  (organization_id, harness_id, agent_id, public_id, title, tags, model_id, capabilities, status, created_at,
+   updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 
-TITLES: list[str | None] = [
-    "Refund for order",
-    "Why is checkout slow?",
-    "Nightly backup report",
-    "Compare vector databases",
-    "Résumé parsing für Bewerber",
-    "查询订单状态",
-    "Draft a reply to Acme",
-    None,
-]
-TAGS = ["billing", "urgent", "ops", "nightly", "i18n", "research", "debugging"]
-MODELS = [None, None, None, "model_01933b5a000070008000000000000201"]
-STATUSES = ["idle"] * 14 + ["started", "active"]
-LAGS = [0, 0, 0, 0, 1, 1, 2, MAX_LAG_HOURS - 1]
-UNCATALOGUED = ["mcp:linear", "mcp:github", "skill:code-review"]
+Row = tuple[object, ...]
 
 
-@dataclass(frozen=True)
-class Database:
-    """A database file of `sessions` sessions, and what is asked of it: the biggest organization's pages."""
+class Dataset(NamedTuple):
+    """A database of so many sessions.
+
+    Agents have 1 to 6 capabilities out of the whole catalog, harnesses one, and a third of the sessions one or two of
+    their own. In a light dataset agents have one, and harnesses and sessions none.
+    """
 
     sessions: int
-    organization_id: str
-    key: str
-    total: int
-    agent_id: str
-    agent_total: int
-    fingerprint: str
+    light: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name for tables."""
+        return f"{self.sessions:,}{' light' if self.light else ''}"
 
     @property
     def path(self) -> Path:
-        """Where the file is."""
-        return DATA / f"{self.sessions}.db"
+        """The database file; another one when the schema or this module changes."""
+        version = hashlib.sha256(schema.schema().encode() + Path(__file__).read_bytes()).hexdigest()[:8]
+        return DATA / f"{self.sessions}{'-light' if self.light else ''}-{version}.db"
+
+    @property
+    def baseline_path(self) -> Path:
+        """The same sessions in a file of the baseline commit, whose schema version is 5."""
+        return self.path.with_suffix(".baseline.db")
 
 
-class Organization:
-    """The records of organization number `number`: harnesses, agents, then `sessions` sessions, oldest first."""
-
-    def __init__(self, number: int, sessions: int) -> None:
-        self.sessions = sessions
-        self.random = random.Random(SEED * 1_000_003 + number)  # noqa: S311 -- data to measure with, no secret
-        self.public_id = f"org_{self.random.getrandbits(128):032x}"
-        self.agents = [
-            f"agent_{self.random.getrandbits(128):032x}" for _ in range(min(max(isqrt(sessions) // 4, 1), 200))
-        ]
-        self.harnesses = [f"harness_{self.random.getrandbits(128):032x}" for _ in range(3)]
-        entries = catalog.read(catalog.BUILT_IN)
-        self.capabilities = [entry["id"] for entry in entries if entry["status"] == "available"] + UNCATALOGUED
-
-    def harness_records(self) -> Iterator[dict[str, Any]]:
-        """The harnesses, with 1 to 3 capabilities each."""
-        for number, harness_id in enumerate(self.harnesses):
-            yield {"id": harness_id, "name": f"harness {number}", "capabilities": self._some(1, 3)}
-
-    def agent_records(self) -> Iterator[dict[str, Any]]:
-        """The agents, with 1 to 6 capabilities each."""
-        for number, agent_id in enumerate(self.agents):
-            yield {"id": agent_id, "name": f"agent {number}", "capabilities": self._some(1, 6)}
-
-    def session_records(self) -> Iterator[dict[str, Any]]:
-        """The sessions; a third have one to three capabilities of their own, the first agents are the busiest."""
-        pick, bits_of, point_of = self.random.choices, self.random.getrandbits, self.random.random
-        harnesses = [BASE_HARNESS] * 8 + pick(self.harnesses, k=8)
-        agents = pick(self.agents, [1 / (rank + 1) for rank in range(len(self.agents))], k=1024)
-        tags = [self.random.sample(TAGS, self.random.randint(0, 3)) for _ in range(64)]
-        capabilities: list[list[object]] = [self._some(1, 3) if number % 3 == 0 else [] for number in range(96)]
-        scale = _BEGINS[-1] / self.sessions
-        for number in range(self.sessions):
-            point = (number + point_of()) * scale
-            hour = min(bisect_right(_BEGINS, point), len(_WEIGHTS)) - 1
-            microseconds = min(int((point - _BEGINS[hour]) / _WEIGHTS[hour] * 3_600_000_000), 3_599_999_999)
-            minute, rest = divmod(microseconds, 60_000_000)
-            within_hour = f"{minute:02d}:{rest // 1_000_000:02d}.{rest % 1_000_000:06d}Z"
-            bits = bits_of(192)
-            low = bits & 0xFFFFFFFFFFFFFFFF  # arithmetic on 64 bits is quicker than on 192
-            title = TITLES[low & 7]
-            yield {
-                "id": f"session_{bits >> 64:032x}",
-                "harness_id": harnesses[low >> 60],
-                "agent_id": agents[low >> 3 & 1023],
-                "title": title and f"{title} {low >> 13 & 0xFFFF}",
-                "tags": tags[low >> 29 & 63],
-                "model_id": MODELS[low >> 35 & 3],
-                "capabilities": capabilities[(low >> 37 & 0xFFFF) % 96],
-                "status": STATUSES[low >> 53 & 15],
-                "created_at": _HOURS[hour] + within_hour,
-                "updated_at": _HOURS[hour + LAGS[low >> 57 & 7]] + within_hour,
-            }
-
-    def records(self) -> Iterator[dict[str, Any]]:
-        """Harnesses, agents, sessions."""
-        yield from self.harness_records()
-        yield from self.agent_records()
-        yield from self.session_records()
-
-    def _some(self, least: int, most: int) -> list[object]:
-        refs = self.random.sample(self.capabilities, self.random.randint(least, most))
-        return [{"ref": ref, "config": {"timeout_ms": 30000}} if self.random.random() < 0.2 else ref for ref in refs]
+def organization_id(number: int = 1) -> str:
+    """Return the public id of an organization; the first has half of the sessions."""
+    return f"org_{number:032x}"
 
 
-def sizes(sessions: int) -> list[int]:
-    """How many sessions each organization has: a half, a quarter, and the rest over many small ones."""
-    big = [sessions // 2, sessions // 4]
-    rest = sessions - sum(big)
-    shares = [1 / (rank + 1) for rank in range(min(isqrt(sessions), 500))]
-    small = [int(rest * share / sum(shares)) for share in shares]
-    small[0] += rest - sum(small)
-    return big + [size for size in small if size]
+def agent_id(number: int = 1) -> str:
+    """Return the public id of an agent; the first has a tenth of the sessions of its organization."""
+    return f"agent_{number:032x}"
 
 
-def build(sessions: int) -> Database:
-    """The database of `sessions` sessions: the one that is there, or a new one when the schema or this file changed."""
-    about = DATA / f"{sessions}.json"
-    fingerprint = hashlib.sha256(db.schema().encode() + Path(__file__).read_bytes()).hexdigest()
-    if about.exists():
-        there = Database(**json.loads(about.read_text()))
-        if there.fingerprint == fingerprint and there.path.exists():
-            return there
-    print(f"building a database of {sessions:,} sessions", flush=True)
-    DATA.mkdir(exist_ok=True)
-    started = time.monotonic()
-    partial = empty(f"{sessions}.db.partial")
-    organizations = [Organization(number, size) for number, size in enumerate(sizes(sessions))]
-    with create_app({"DATABASE": str(partial), "DATABASE_TIMEOUT": 60}).app_context():
-        for organization in organizations:
-            with db.transaction() as connection:
-                auth.create_organization(connection, f"Organization of {organization.sessions}", organization.public_id)
-                stored = auth.find_organization(connection, organization.public_id)
-                assert stored is not None  # noqa: S101 -- it was stored a line above
-                Import(connection, stored).run(Found("bench", record) for record in organization.records())
-        with db.transaction() as connection:
-            stored = auth.find_organization(connection, organizations[0].public_id)
-            assert stored is not None  # noqa: S101
-            key = auth.create_key(connection, stored, "bench")
-            agent_id, agent_total = connection.execute(
-                """
-                SELECT agents.public_id, COUNT(*)
-                FROM sessions
-                JOIN agents ON agents.id = sessions.agent_id
-                WHERE sessions.organization_id = ?
-                GROUP BY agents.id
-                ORDER BY COUNT(*) DESC
-                LIMIT 1
-                """,
-                [stored.id],
-            ).fetchone()
-    built = Database(sessions, stored.public_id, key, organizations[0].sessions, agent_id, agent_total, fingerprint)
-    about.unlink(missing_ok=True)
-    remove(built.path)
-    partial.rename(built.path)
-    about.write_text(json.dumps(asdict(built), indent=2) + "\n")
-    print(f"built in {time.monotonic() - started:.0f} s", flush=True)
-    return built
+def session_rows(dataset: Dataset, start: int, end: int) -> Iterator[Row]:
+    """Yield the values of INSERT_SESSION for sessions `start` to `end`, oldest first. Later days have more sessions."""
+    choice = random.Random(SEED + start)  # noqa: S311
+    draw = choice.random
+    own_capabilities = [_capabilities(choice, 1, 2) for _ in range(100)]
+    for number in range(start, end):
+        created = START + SPAN * sqrt((number + draw()) / dataset.sessions)
+        organization = 1 if draw() < 0.5 else 2 + int(draw() * (ORGANIZATIONS - 1))
+        harness = (organization - 1) * HARNESSES + int(draw() * HARNESSES) + 1 if draw() < 0.5 else None
+        agents = _agents(organization)
+        yield (
+            organization,
+            harness,
+            agents[int(draw() ** 2 * len(agents))],
+            f"session_{int(created.timestamp() * 1000):012x}7{choice.getrandbits(76):019x}",  # as a UUIDv7
+            TITLES[int(draw() * len(TITLES))].format(number) or None,
+            TAGS[int(draw() * len(TAGS))],
+            MODELS[int(draw() * len(MODELS))],
+            own_capabilities[int(draw() * 100)] if number % 3 == 0 and not dataset.light else "[]",
+            STATUSES[int(draw() * len(STATUSES))],
+            format_timestamp(created),
+            format_timestamp(created + timedelta(hours=draw())),
+        )
 
 
-def empty(name: str) -> Path:
-    """A new database in the data folder with the built-in catalog and nothing else, in place of what was there."""
-    path = DATA / name
+def build(dataset: Dataset) -> None:
+    """Generate the file of `dataset`, unless it exists."""
+    if dataset.path.exists():
+        return
+    print(f"generating {dataset.name} sessions", file=sys.stderr)
+    for outdated in DATA.glob(f"{dataset.path.stem[:-8]}????????.*"):
+        outdated.unlink()
+    database = create(DATA / "new.db")
+    with database.write() as connection:
+        connection.execute("PRAGMA cache_size = -1000000")
+        store_organizations(connection)
+        store_agents(connection, dataset)
+        with dropped_triggers(connection):
+            connection.executemany(INSERT_SESSION, session_rows(dataset, 0, dataset.sessions))
+        counts.recount(connection)
+    database.checkpoint()
+    database.path.rename(dataset.path)
+
+
+def build_baseline(dataset: Dataset) -> None:
+    """Store `dataset` by the import of the baseline commit, unless the file exists."""
+    if dataset.baseline_path.exists():
+        return
+    print(f"importing {dataset.name} sessions with {BASELINE_COMMIT}", file=sys.stderr)
+    code, path, lines = baseline_code(), DATA / "new.db", DATA / "new.ndjson"
     remove(path)
-    built_in = catalog.read(catalog.BUILT_IN)
-    db.create(path, 60.0, lambda connection: catalog.replace(connection, built_in))
-    return path
+    run_everruns(code, path, "init-db")
+    for organization in map(organization_id, range(1, ORGANIZATIONS + 1)):
+        export(dataset, organization, lines)
+        run_everruns(code, path, "create-org", organization, "--id", organization)
+        run_everruns(code, path, "import", "--org", organization, str(lines))
+    lines.unlink()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        store_key(connection)
+    path.rename(dataset.baseline_path)
+
+
+def baseline_code() -> Path:
+    """Return a folder with the files of the baseline commit, from the Git history."""
+    folder = DATA / BASELINE_COMMIT
+    if not folder.exists():
+        archive = subprocess.check_output(["git", "archive", BASELINE_COMMIT], cwd=ROOT)  # noqa: S603, S607
+        with tarfile.open(fileobj=BytesIO(archive)) as files:
+            files.extractall(folder, filter="data")
+    return folder
+
+
+def run_everruns(code: Path, path: Path, *arguments: str) -> None:
+    """Run a command of `everruns`, with the code in the folder `code`, on the database at `path`."""
+    environment = {**os.environ, "EVERRUNS_DATABASE": str(path)}
+    subprocess.run(  # noqa: S603
+        [*EVERRUNS, *arguments], cwd=code, env=environment, capture_output=True, check=True
+    )
+
+
+def export(dataset: Dataset, organization: str, file: Path) -> None:
+    """Write what `everruns export` prints to `file`."""
+    with file.open("wb") as lines:
+        subprocess.run(  # noqa: S603
+            [*EVERRUNS, "export", "--org", organization],
+            cwd=ROOT,
+            env={**os.environ, "EVERRUNS_DATABASE": str(dataset.path)},
+            stdout=lines,
+            check=True,
+        )
+
+
+def create(path: Path) -> Database:
+    """Create a database with the built-in catalog and nothing else, in place of what is at `path`."""
+    remove(path)
+    schema.create(path, 60, lambda connection: catalog.replace(connection, CATALOG))
+    return Database(path, timeout=60)
 
 
 def remove(path: Path) -> None:
-    """Remove the database file at `path`, with what SQLite keeps beside it."""
+    """Remove a database file and the files that SQLite keeps beside it."""
     for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def store_organizations(connection: sqlite3.Connection) -> None:
+    """Store the organizations, and KEY for the first."""
+    for number in range(1, ORGANIZATIONS + 1):
+        organizations.create_organization(connection, f"Organization {number}", organization_id(number))
+    store_key(connection)
+
+
+def store_key(connection: sqlite3.Connection) -> None:
+    """Store KEY."""
+    connection.execute(INSERT_KEY, [hashlib.sha256(KEY.encode()).digest(), KEY[:12], format_timestamp(START)])
+
+
+def store_agents(connection: sqlite3.Connection, dataset: Dataset) -> None:
+    """Store the harnesses and agents of all organizations."""
+    choice = random.Random(SEED)  # noqa: S311
+    at = format_timestamp(START)
+    for organization in range(1, ORGANIZATIONS + 1):
+        for number in range((organization - 1) * HARNESSES + 1, organization * HARNESSES + 1):
+            capabilities = "[]" if dataset.light else _capabilities(choice, 1, 1)
+            values = [number, organization, f"harness_{number:032x}", capabilities, at, at]
+            connection.execute(INSERT_HARNESS, values)
+        for number in _agents(organization):
+            capabilities = _capabilities(choice, 1, 1 if dataset.light else 6)
+            connection.execute(INSERT_AGENT, [number, organization, agent_id(number), capabilities, at, at])
+
+
+@contextmanager
+def dropped_triggers(connection: sqlite3.Connection) -> Iterator[None]:
+    """Drop the triggers on sessions, and create them again at the end."""
+    triggers = connection.execute(
+        """
+        SELECT name, sql
+        FROM sqlite_schema
+        WHERE type = 'trigger'
+          AND tbl_name = 'sessions'
+        """
+    ).fetchall()
+    for name, _ in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
+    yield
+    for _, sql in triggers:
+        connection.execute(sql)
+
+
+def _agents(organization: int) -> range:
+    """Return the numbers of an organization's agents, the busiest first."""
+    if organization == 1:
+        return range(1, AGENTS + 1)
+    return range(AGENTS + 1 + (organization - 2) * OTHER_AGENTS, AGENTS + 1 + (organization - 1) * OTHER_AGENTS)
+
+
+def _capabilities(choice: random.Random, least: int, most: int) -> str:
+    ids = [capability["id"] for capability in CATALOG]
+    return as_json([{"ref": ref} for ref in choice.sample(ids, choice.randint(least, most))])

@@ -1,195 +1,100 @@
-"""The report: what was measured → BENCHMARKS.md and its two plots."""
+"""The report: `docs/BENCHMARKS.md`."""
 
-import argparse
-import json
-from collections.abc import Callable, Iterable, Mapping
+import os
+import platform
+import sqlite3
+import subprocess
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
-import matplotlib
+from bench.harness import CONNECTIONS, ROOT, Budget
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
+PACKAGES = ("flask", "gunicorn", "marshmallow", "fastapi", "pydantic", "uvicorn", "sqlalchemy", "datasette")
+TEXT = """\
+# Benchmarks
 
-from bench.contenders import CONTENDERS, LIMIT, PEERS
-from bench.dataset import DATA
-from bench.verdicts import Measurement, find, milliseconds, near_million, rows, shown
+Written by `make bench` on {date} from commit {commit}: {machine}. {versions}.
 
-SIZE_PLOT, DEPTH_PLOT = "benchmark-size.png", "benchmark-depth.png"
-DEEP_LABELS = {"datasette": "Datasette's SQL API, without a total"}
-SERVICE = ("cached", "ours")
+{met} budgets are met, {missed} are missed.
 
-METHOD = Path(__file__).with_name("method.md")
+{table}
+
+## How it is measured
+
+- Server on one core, load (`wrk`, one thread, {connections} connections) on another. Every server is one process; those
+  under gunicorn have `deploy/gunicorn.conf.py` with its log, and its number of threads.
+- Everything is measured in turn, in {rounds} rounds of {seconds} s each. A ratio is computed within each round: the
+  table shows the median of the ratios, and in parentheses the least and the most. Absolute values are medians too.
+- A response with a wrong status or size ends the run. Before that, each page is compared with ours as JSON, and
+  Datasette's by its ids.
+- A request that takes longer than 50 ms is sent three times, one after the other, instead of under load.
+- The page: 20 sessions of an organization that has half of the sessions of the database, with the exact total. Its key
+  is checked. The sessions are spread over three years, ten organizations, and a hundred agents in each.
+- Agents have 1 to 6 capabilities out of the whole catalog, harnesses one; a third of the sessions have one or two of
+  their own. In the light database, agents have one, harnesses and sessions none.
+- All files are in the memory of the operating system.
+
+## What it is compared with
+
+- *Bare WSGI, same SQL*: authentication and page by the functions of `everruns.store`, without Flask, validation, ETag
+  and `Link`. *Constant bytes*: the bytes of that page, made once.
+- *70383cc*: the last commit of schema version 5, with its own gunicorn settings, on a file that its own import made.
+- *FastAPI + SQLAlchemy*: SQLAlchemy 2 with eager loading, pydantic models, COUNT for the total, OFFSET below the joins,
+  uvicorn with uvloop and httptools and without a log. Features come from a dictionary that is read at start.
+- *Flask + SQLAlchemy*: the same models and queries under gunicorn.
+- *Datasette*: its JSON API of the table, facets off. It checks no key, joins nothing and computes no features.
+- *Without our triggers*: the same table, constraints and indexes.
+- *Bare executemany*: rows that are ready, into the same tables without our triggers, in one transaction.
+
+Not measured: a network, TLS, a proxy, several workers, a disk that is not in memory, other hardware.
+
+## Run it again
+
+`make bench` needs two cores, Git and `wrk` (Debian: `apt-get install wrk`); `make bench-10m` also measures 10,000,000
+sessions. `BENCH_ROUNDS` and `BENCH_SECONDS` change its length. The databases are kept in `bench/data/`.
+"""
 
 
-def write(results: dict[str, Any], folder: Path) -> None:
-    """Write BENCHMARKS.md and the plots into `folder`."""
-    largest = max(results["sizes"])
-
-    def at_size(name: str) -> Iterable[tuple[int, Measurement | None]]:
-        return ((size, find(results, size, name)) for size in results["sizes"])
-
-    def at_depth(name: str) -> Iterable[tuple[int, Measurement | None]]:
-        # At the top Datasette answers through another API.
-        offsets = sorted({m["offset"] for m in results["measurements"] if m["offset"] or name != "datasette"})
-        return ((offset + LIMIT, find(results, largest, name, offset=offset)) for offset in offsets)
-
-    everyone = [*SERVICE, *PEERS, "datasette-default"]
-    _plot(folder / SIZE_PLOT, "sessions in the database", "first page", everyone, at_size)
-    title = f"any page, {largest:,} sessions"
-    _plot(
-        folder / DEPTH_PLOT,
-        "sessions from the first to the end of the page",
-        title,
-        ["ours", *PEERS],
-        at_depth,
-        DEEP_LABELS,
+def text(budgets: list[Budget], rounds: int, seconds: int) -> str:
+    """Return the whole file."""
+    verdicts = [budget.verdict for budget in budgets]
+    return TEXT.format(
+        date=f"{datetime.now(UTC):%Y-%m-%d}",
+        commit=_commit(),
+        machine=f"{len(os.sched_getaffinity(0))} cores, {_processor()}",
+        versions=", ".join(_versions()),
+        met=verdicts.count("met"),
+        missed=verdicts.count("missed"),
+        table=table(budgets),
+        connections=CONNECTIONS,
+        rounds=rounds,
+        seconds=seconds,
     )
-    (folder / "BENCHMARKS.md").write_text(text(results), encoding="utf-8")
 
 
-def text(results: dict[str, Any]) -> str:
-    """The text of BENCHMARKS.md."""
-    table = rows(results)
-    counts = [sum(row.verdict == verdict for row in table) for verdict in ("met", "missed", "not measured")]
-    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    method = METHOD.read_text("utf-8").format(
-        connections=results["connections"],
-        rounds=results["rounds"],
-        duration=results["duration"],
-        sizes=_list(f"{size:,}" for size in results["sizes"]),
-        totals=_list(f"{total:,}" for total in results["totals"]),
-        limit=LIMIT,
-    )
-    parts = [
-        "# Benchmarks",
-        f"Written by `make bench` on {results['date']}: {results['cores']} cores, {results['cpu']}. {versions}.",
-        f"{counts[0]} budgets met, {counts[1]} missed, {counts[2]} not measured.",
-        "## Budgets",
-        _table(["what", "ours", "the other", "measured", "budget", "verdict"], (row.cells for row in table)),
-        _import_memory(results),
-        "## Where others are better",
-        "\n".join(f"- {line}" for line in _beaten(results)),
-        "## Time against size and depth",
-        f"![Time of the first page against the number of sessions]({SIZE_PLOT})",
-        _sizes_table(results),
-        f"![Time of a page against its depth]({DEPTH_PLOT})",
-        _depths_table(results),
-        method.strip(),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+def table(budgets: list[Budget]) -> str:
+    """Return the budgets as a Markdown table."""
+    head = ["what", "ours", "against", "ratio", "budget", ""]
+    lines = [head, ["---"] * len(head), *(budget.cells() for budget in budgets)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _beaten(results: dict[str, Any]) -> list[str]:
-    """Every measurement in which a peer was better than the service."""
-    lines = ["The floors do less than the service; how much quicker they are, the first rows of the table say."]
-    if imported := results.get("import"):
-        ratio = imported["bare_rate"] / imported["rate"]
-        lines.append(
-            f"A bare `executemany` stores rows {ratio:.2g} times as fast as the import, which reads and validates."
-        )
-    quicker = []
-    for theirs in results["measurements"]:
-        if theirs["contender"] not in (*PEERS, "datasette-default"):
-            continue
-        instead = DEEP_LABELS if theirs["offset"] else {}
-        question = {key: theirs[key] for key in ("offset", "of_agent", "unchanged")}
-        for name in SERVICE:
-            mine = find(results, theirs["sessions"], name, **question)
-            if mine and mine["rate"] and (theirs["rate"] or 0) > mine["rate"]:
-                page = "first page of an agent" if theirs["of_agent"] else f"page at offset {theirs['offset']:,}"
-                quicker.append(
-                    f"{_label(theirs['contender'], instead)}: {page}, {theirs['sessions']:,} sessions: "
-                    f"{shown(theirs)}, {_label(name)} {shown(mine)}."
-                )
-    million = near_million(results)
-    ours = find(results, million, "cached")
-    for name in PEERS:
-        measurement = find(results, million, name)
-        if ours and measurement and measurement["memory"] < ours["memory"]:
-            quicker.append(f"{_label(name)} takes less memory: {measurement['memory']:.0f} MiB.")
-    return lines + (quicker or ["No peer was better than the service in anything that was measured."])
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        return subprocess.check_output(["git", *arguments], cwd=ROOT, text=True).strip()  # noqa: S603, S607
+
+    changed = git("status", "--porcelain", "--", "app.py", "schema.sql", "everruns", "bench", "deploy")
+    return git("rev-parse", "--short", "HEAD") + (" with changes" if changed else "")
 
 
-def _sizes_table(results: dict[str, Any]) -> str:
-    def line(name: str, **question: object) -> list[str]:
-        found = [find(results, size, name, **question) for size in results["sizes"]]
-        memory = find(results, near_million(results), name)
-        label = _label(name) + (", 304" if question else "")
-        return [label, *map(shown, found), _latency(found[-1]), f"{memory['memory']:.0f} MiB" if memory else ""]
-
-    sizes = [f"{size:,}" for size in results["sizes"]]
-    head = ["first page, requests a second", *sizes, f"p50 / p99 at {sizes[-1]}", "memory"]
-    return _table(head, [*map(line, CONTENDERS), line("cached", unchanged=True)])
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 
 
-def _depths_table(results: dict[str, Any]) -> str:
-    largest = max(results["sizes"])
-    offsets = sorted({m["offset"] for m in results["measurements"]})
-    names = ["ours", *PEERS]
-    head = [f"offset, {largest:,} sessions", *(_label(name, DEEP_LABELS) for name in names)]
-    lines = [[f"{o:,}", *(milliseconds(find(results, largest, name, offset=o)) for name in names)] for o in offsets]
-    of_agent = (milliseconds(find(results, largest, name, of_agent=True)) for name in names)
-    return _table(head, [*lines, ["0, of the busiest agent", *of_agent]])
-
-
-def _import_memory(results: dict[str, Any]) -> str:
-    if "import" not in results:
-        return "The import was not measured in this run."
-    peaks = _list(f"{peak:.0f} MiB for {sessions:,} sessions" for sessions, peak in results["import"]["memory"])
-    return f"The most memory that the import took: {peaks}."
-
-
-def _plot(
-    file: Path,
-    x: str,
-    title: str,
-    names: list[str],
-    points: Callable[[str], Iterable[tuple[int, Measurement | None]]],
-    labels: Mapping[str, str] = MappingProxyType({}),
-) -> None:
-    figure, axes = plt.subplots(figsize=(8, 4.5), dpi=120)
-    for name in names:
-        found = [(place, 1000 / m["rate"]) for place, m in points(name) if m and m["rate"]]
-        if found:
-            style = "-" if name in SERVICE else "--"
-            axes.plot(*zip(*found, strict=True), style, marker="o", label=_label(name, labels))
-    axes.set(xscale="log", yscale="log", xlabel=x, ylabel="milliseconds of the server a request", title=title)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
-    figure.tight_layout()
-    figure.savefig(file, metadata={"Software": None})
-    plt.close(figure)
-
-
-def _latency(measurement: Measurement | None) -> str:
-    if measurement is None or not measurement["p50_ms"]:
-        return ""
-    return f"{measurement['p50_ms']:.3g} / {measurement['p99_ms']:.3g} ms"
-
-
-def _label(name: str, instead: Mapping[str, str] = MappingProxyType({})) -> str:
-    return instead.get(name, CONTENDERS[name].label)
-
-
-def _list(items: Iterable[str]) -> str:
-    *others, last = items
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-def _table(head: list[str], lines: Iterable[Iterable[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines))
-
-
-def main() -> None:
-    """Write the report of the last run."""
-    parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
-    parser.add_argument("--results", type=Path, default=DATA / "results.json", help="%(default)s")
-    parser.add_argument("--output", type=Path, default=Path("docs"), help="the folder to write to (%(default)s)")
-    given = parser.parse_args()
-    write(json.loads(given.results.read_text()), given.output)
-
-
-if __name__ == "__main__":
-    main()
+def _versions() -> Iterable[str]:
+    yield f"Python {platform.python_version()}"
+    yield f"SQLite {sqlite3.sqlite_version}"
+    yield from (f"{package} {version(package)}" for package in PACKAGES)

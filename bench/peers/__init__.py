@@ -1,1 +1,1 @@
-"""What Everruns Sessions is measured against, each as its own community would write it."""
+"""The programs that the service is compared with."""

@@ -1,65 +1,59 @@
-"""The floors: a page from our SQL without a framework, and our bytes from memory without a database."""
+"""The floors: the same SQL without a framework, and the same bytes without a database."""
 
 import os
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
 
 from flask import Flask, Response
-from werkzeug.datastructures import Headers
 
-from everruns import auth, create_app, db, schemas, sessions
+from bench.dataset import KEY
+from everruns import create_app
+from everruns.schemas import queries
+from everruns.store import db, organizations, sessions
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-_ours = create_app({"CACHED_PAGES": 0})
-_first = schemas.sessions_query(b"")
+PATH = Path(os.environ["EVERRUNS_DATABASE"])
+FIRST_PAGE = queries.sessions_query(b"")
+HEADERS = {"Authorization": f"Bearer {KEY}"}
+BODY = create_app().test_client().get("/v1/sessions", headers=HEADERS).get_data()
 
 
-class _Connection(threading.local):
-    """One connection a thread, opened as the service opens it and then kept past its context."""
-
+class _Reader(threading.local):
     def __init__(self) -> None:
-        with _ours.app_context(), db.snapshot() as connection:
-            self.connection = connection
+        self.connection = db.connect(PATH, 5)
 
 
-_opened = _Connection()
+_reader = _Reader()
 
 
-def page(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """A bare WSGI function: authentication and a page by the very SQL of the service, and nothing else."""
-    arguments = parse_qs(environ["QUERY_STRING"])
-    query = _first._replace(offset=int(arguments["offset"][0])) if "offset" in arguments else _first
-    connection = _opened.connection
+def same_sql(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Bare WSGI: authentication and the first page by the SQL of the service, in one read transaction."""
+    key = environ["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
+    connection = _reader.connection
     connection.execute("BEGIN")
-    try:
-        organization = auth.authenticate(connection, Headers([("Authorization", environ["HTTP_AUTHORIZATION"])]))
-        found = sessions.list_sessions(connection, organization, query)
-    finally:
-        connection.execute("COMMIT")
-    body = f'{{"data":{found.sessions},"total":{found.total},"offset":{query.offset},"limit":{query.limit}}}\n'.encode()
+    organization = organizations.find_by_key(connection, key)
+    assert organization is not None  # noqa: S101
+    page = sessions.list_sessions(connection, organization, FIRST_PAGE)
+    connection.execute("COMMIT")
+    body = f'{{"data":[{",".join(page.rows)}],"total":{page.total},"offset":0,"limit":20}}\n'.encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]
 
 
-memory = Flask(__name__, static_folder=None)
+def constant(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Bare WSGI: the bytes of the first page, made once."""
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(BODY)))])
+    return [BODY]
 
 
-def _first_page() -> bytes:
-    headers = {"Authorization": f"Bearer {os.environ['BENCH_KEY']}"}
-    answer = _ours.test_client().get("/v1/sessions", headers=headers)
-    assert answer.status_code == 200, answer.text  # noqa: S101 -- else the floor would be an error page
-    body: bytes = answer.data
-    return body
+flask = Flask(__name__, static_folder=None)
 
 
-_bytes = _first_page() if "BENCH_KEY" in os.environ else b""
-
-
-@memory.get("/v1/sessions")
-def from_memory() -> Response:
-    """The bytes of the first page, fetched once at start."""
-    return Response(_bytes, content_type="application/json")
+@flask.get("/v1/sessions")
+def same_bytes() -> Response:
+    """Flask: the bytes of the first page, made once."""
+    return Response(BODY, content_type="application/json")
