@@ -222,3 +222,25 @@ def test_a_promoted_replica_accepts_writes(database: Database, litestream: Lites
     promoted.everruns("check")
     records = promoted.everruns("export", "--org", promoted.organization).stdout.splitlines()
     assert len(records) == 102  # with the agent
+
+
+def test_a_restore_while_litestream_runs_is_backed_up(
+    database: Database, litestream: Litestream, tmp_path: Path
+) -> None:
+    """The backup is from before Litestream's first start, so that it lacks Litestream's own tables."""
+    with servers.service(tmp_path / "s", database.path) as running:
+        earlier = tmp_path / "earlier.db"
+        database.everruns("backup", earlier)
+        database.load(session(f"wrong{n}") for n in range(20))
+        litestream.sync()
+        assert total(running, database.key) == 120
+        database.everruns("restore", earlier)
+        assert total(running, database.key) == 100
+        database.load([session("later")])
+        litestream.sync()
+        restored = Database(tmp_path / "restored.db")
+        litestream.restore(restored.path)
+        restored.everruns("check")
+        exported = restored.everruns("export", database.organization).stdout
+        assert exported == database.everruns("export", database.organization).stdout
+        assert exported.count('"session_') == 101
