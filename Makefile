@@ -93,7 +93,8 @@ clean:
 .venv/dev: .venv/bin/python pyproject.toml
 	@echo "Installing into .venv, with development requirements"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --no-deps --target .venv/sdk-0.1.2 everruns-sdk==0.1.2
+	@for release in 0.1.2 0.1.10 0.2.1; do \
+	  $(BIN)/pip install --quiet --disable-pip-version-check --upgrade --no-deps --target .venv/sdk-$$release everruns-sdk==$$release || exit 1; done
 	@touch $@ .venv/runtime
 
 .venv-audit/ready: .venv/bin/python

@@ -133,7 +133,7 @@ def _records(kind: Kind) -> Iterator[Operation]:
         f"Keys that are not given get their defaults, only `created_at` stays. An `id` in the body must be that of the "
         f"path. Safe to repeat. {REFERENCES} {UNKNOWN_KEYS}",
         {**stored, **created},
-        OF_BODIES,
+        ("404", *OF_BODIES),
         body=body,
     )
     yield Operation(

@@ -26,7 +26,17 @@ from everruns.transfer.kinds import AGENT, COMPUTED_KEYS, HARNESS, SESSION, Kind
 
 Json = dict[str, Any]
 
-EMPTY: Json = {"enum": [None, False, [], {}]}  # values that are ignored under a key that is not kept
+# Null, false, `[]` and `{}`, which are ignored under a key that is not kept; client generators cannot read an enum.
+EMPTY: Json = {
+    "not": {
+        "anyOf": [
+            {"const": True},
+            {"type": ["number", "string"]},
+            {"type": "array", "minItems": 1},
+            {"type": "object", "minProperties": 1},
+        ]
+    }
+}
 FROM_YEAR_2 = "^(000[2-9]|00[1-9]|0[1-9]|[1-9])[0-9-]+$"
 
 
