@@ -58,12 +58,11 @@ STRESS_FACTOR ?= 100
 stress: .venv/dev
 	STRESS_FACTOR=$(STRESS_FACTOR) $(BIN)/pytest tests/stress --numprocesses=0
 
-bench: BENCH_SIZES = 1000,100000,1000000
-bench-10m: BENCH_SIZES = 1000,100000,1000000,10000000
+bench: BENCH_SIZES = 1000,1000000
+bench-10m: BENCH_SIZES = 1000,1000000,10000000
 bench bench-10m: .venv-bench/ready
 	@command -v wrk taskset >/dev/null || { echo "wrk and taskset are needed. On Debian: apt-get install wrk util-linux" >&2; exit 1; }
 	.venv-bench/bin/python -m bench --sizes $(BENCH_SIZES)
-	.venv-bench/bin/python -m bench.report --output docs
 
 screenshots: .venv/dev
 	@command -v chromium >/dev/null || { echo "chromium is needed. On Debian: apt-get install chromium fonts-dejavu-core" >&2; exit 1; }

@@ -4,21 +4,33 @@ import argparse
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
 from bench import dataset as data
-from bench import harness, report, writes
+from bench import harness, local, report
 from bench.dataset import Dataset
 from bench.harness import ROOT, Budget, Measurement, MeasurementFailed, Request, Response, Server
 
 IMPORTED = 100_000
+WRITE_ROUNDS = 5
 GUNICORN = ["-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "--workers", "1", "--bind", "127.0.0.1:PORT"]
 UVICORN = ["-m", "uvicorn", "--no-access-log", "--log-level", "warning", "--port", "PORT"]
 DATASETTE = ["-m", "datasette", "serve", "DATABASE", "--setting", "sql_time_limit_ms", "10000", "--port", "PORT"]
 DATASETTE_PAGE = "sessions.json?organization_id=1&_sort_desc=created_at&_size=20&_shape=objects&_nofacet=1&_nosuggest=1"
+
+AUTHORIZATION = {"Authorization": f"Bearer {data.KEY}"}
+FIRST_PAGE = Request("/v1/sessions", AUTHORIZATION)
+OLD_PAGE = Request("/v1/sessions?created_before=2025-07-01T00:00:00Z", AUTHORIZATION)  # new sessions do not change it
+NEW_SESSION = Request(
+    "/v1/sessions",
+    {**AUTHORIZATION, "Content-Type": "application/json"},
+    "POST",
+    json.dumps({"agent_id": data.agent_id(), "title": "Refund for order 1182", "tags": ["urgent", "billing"]}),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +44,10 @@ class Contender:
 
 OURS = Contender("ours, no cache", [*GUNICORN, "app:app"], {"EVERRUNS_CACHED_RESPONSES": "0"})
 CACHED = Contender("ours", [*GUNICORN, "app:app"])
+DEPLOYED = Contender("ours", [*GUNICORN, "--workers", "2", "app:app"], {"EVERRUNS_CACHED_RESPONSES": "0"})
 BASELINE = Contender(f"{data.BASELINE_COMMIT}, no cache", [*GUNICORN, "app:app"], {"EVERRUNS_CACHED_PAGES": "0"})
 SAME_SQL = Contender("bare WSGI, same SQL", [*GUNICORN, "bench.peers.floor:same_sql"])
+SAME_INSERT = Contender("bare WSGI, same INSERT", [*GUNICORN, "bench.peers.floor:same_insert"])
 CONSTANT = Contender("bare WSGI, constant bytes", [*GUNICORN, "bench.peers.floor:constant"])
 SAME_BYTES = Contender("Flask view, constant bytes", [*GUNICORN, "bench.peers.floor:flask"])
 FASTAPI = Contender("FastAPI + SQLAlchemy", [*UVICORN, "bench.peers.fastapi_sqlalchemy:app"])
@@ -68,7 +82,7 @@ class Pages:
     ) -> Measurement:
         """Measure a page of the first organization; `unchanged` sends its ETag. The content is checked first."""
         path = f"/v1/sessions?{urlencode(arguments)}" if arguments else "/v1/sessions"
-        headers = {"Authorization": f"Bearer {data.KEY}"}
+        headers = dict(AUTHORIZATION)
         right = self.server(OURS, dataset).send(Request(path, headers))
         if contender is DATASETTE_JSON:
             path = f"/{dataset.path.stem}/{DATASETTE_PAGE}"
@@ -83,11 +97,38 @@ class Pages:
         server.rate(request, expected, 1)  # so that every thread has opened the database
         return Measurement(contender.label, lambda: server.rate(request, expected, self.seconds))
 
+    def post(self, contender: Contender, dataset: Dataset) -> Measurement:
+        """Measure storing sessions, by the clock, as it is mostly a wait for the disk."""
+        server = self.server(contender, dataset)
+        expected = server.send(NEW_SESSION)
+        if expected.status != 201:
+            raise MeasurementFailed(f"{contender.label} POST: {expected.status} {expected.body!r}")
+
+        def measure() -> float:
+            load = server.load(NEW_SESSION, expected, self.seconds)
+            return load.requests / load.seconds
+
+        return Measurement(contender.label, measure)
+
+    def percentile(self, dataset: Dataset, writers: int) -> Measurement:
+        """Measure the 99th percentile of the latency of a page while `writers` clients store sessions."""
+        server = self.server(DEPLOYED, dataset)
+        page = server.send(OLD_PAGE)
+        session = server.send(NEW_SESSION)
+
+        def measure() -> float:
+            with ThreadPoolExecutor(1) as other:
+                writing = writers and other.submit(server.load, NEW_SESSION, session, self.seconds + 1, writers)
+                load = server.load(OLD_PAGE, page, self.seconds)
+                if writing:
+                    writing.result()
+            return load.p99_ms
+
+        return Measurement(f"with {writers} writers" if writers else "reads alone", measure, " ms")
+
     def total(self, dataset: Dataset) -> int:
         """Return how many sessions the first organization has."""
-        headers = {"Authorization": f"Bearer {data.KEY}"}
-        page = json.loads(self.server(OURS, dataset).send(Request("/v1/sessions?limit=1", headers)).body)
-        return int(page["total"])
+        return int(json.loads(self.server(OURS, dataset).send(FIRST_PAGE).body)["total"])
 
     def memory(self, dataset: Dataset) -> Measurement:
         """Measure the larger of the workers with and without cache."""
@@ -125,11 +166,16 @@ def read_budgets(pages: Pages, sizes: list[int]) -> Iterator[Budget]:
     for what, arguments in (
         ("a page in the middle", {"offset": total // 2}),
         ("the last page", {"offset": total - 20}),
+        ("a status's first page", {"status": "active"}),
+        ("a status's page in the middle", {"status": "active", "offset": total // 20}),
         ("an agent's first page", agent),
         ("an agent's page in the middle", {**agent, "offset": total // 20}),
         ("a period's first page", period),
         ("a period's page in the middle", {**period, "offset": total // 3}),
-        ("an agent's and a period's page in the middle", {**agent, **period, "offset": total // 30}),
+        (
+            "an agent's, a status's and a period's last page",
+            {**agent, **period, "status": "idle", "offset": total // 20},
+        ),
     ):
         page = pages.page(OURS, largest, **arguments)
         yield Budget(f"time of {what}, {largest.name} sessions", page, first[largest], most=2)
@@ -137,44 +183,54 @@ def read_budgets(pages: Pages, sizes: list[int]) -> Iterator[Budget]:
         for dataset, least in zip(map(Dataset, sizes), (5, 60, 500), strict=False):
             what, other = f"first page, {dataset.name} sessions", pages.page(contender, dataset)
             yield Budget(what, first[dataset], other, least=least if contender is FASTAPI else None)
+    term = "order 77"
+    scan = Measurement("LIKE", lambda: local.like_scan_rate(main, term))
+    yield Budget(f"search for a term, {main.name} sessions", pages.page(OURS, main, search=term), scan, least=20)
     yield Budget(f"memory of a worker, {main.name} sessions", pages.memory(main), most=48)
 
 
-def write_budgets(dataset: Dataset) -> Iterator[Budget]:
+def write_budgets(pages: Pages, dataset: Dataset) -> Iterator[Budget]:
     """Yield the budgets of writing."""
-    insert = Measurement("plain SQL", writes.Insert(dataset, triggers=True).measure)
-    without_triggers = Measurement("without our triggers", writes.Insert(dataset, triggers=False).measure)
+    copy = data.copy(dataset)
+    post, same_insert = pages.post(OURS, copy), pages.post(SAME_INSERT, copy)
+    yield Budget(f"POST, {dataset.name} sessions", post, same_insert, least=0.6)
+    alone, while_writing = pages.percentile(copy, writers=0), pages.percentile(copy, writers=4)
+    yield Budget("99th percentile of reads, 4 clients writing", while_writing, alone, most=3)
+    insert = Measurement("plain SQL", local.Insert(copy, triggers=True).measure)
+    without_triggers = Measurement("without our triggers", local.Insert(copy, triggers=False).measure)
     yield Budget(f"time of a session stored by SQL, {dataset.name} sessions", insert, without_triggers, most=3)
-    recount = Measurement("recount", lambda: writes.recount_rate(dataset))
-    yield Budget(f"recounts of {dataset.name} sessions", recount)
-    small, large = writes.Import(dataset, IMPORTED // 10), writes.Import(dataset, IMPORTED)
-    import_small, import_large = Measurement("a tenth", small.measure), Measurement("import", large.measure)
-    bare = Measurement("bare executemany", writes.BareImport(dataset, IMPORTED).measure)
-    yield Budget(f"import of {IMPORTED:,} sessions", import_large, bare, least=0.2)
-    yield Budget(f"time of a session in an import of {IMPORTED:,}", import_large, import_small)
-    memory_small = Measurement("a tenth", lambda: small.peak_memory[-1], " MiB")
-    memory_large = Measurement("import", lambda: large.peak_memory[-1], " MiB")
-    yield Budget(f"memory of an import of {IMPORTED:,} sessions", memory_large, memory_small, most=1.2)
+    recount = Measurement("recount", lambda: local.recount_seconds(dataset), " s")
+    yield Budget(f"recount of {dataset.name} sessions", recount)
+    imports = local.Imports(dataset, IMPORTED)
+    imported = Measurement("import", lambda: imports.rate(IMPORTED))
+    bare = Measurement("bare executemany", imports.bare_rate)
+    yield Budget(f"import of {IMPORTED:,} sessions", imported, bare, least=0.2)
+    memory = Measurement("import", lambda: imports.memory(IMPORTED), " MiB")
+    memory_of_tenth = Measurement("of a tenth of them", lambda: imports.memory(IMPORTED // 10), " MiB")
+    yield Budget(f"memory of an import of {IMPORTED:,} sessions", memory, memory_of_tenth, most=1.2)
 
 
 def main() -> None:
     """Measure, print the result and write it to a file."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the budgets.")
     parser.add_argument("--sizes", default="1000,1000000", help="sessions of the databases, ascending (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=os.environ.get("BENCH_ROUNDS", "5"))
-    parser.add_argument("--seconds", type=int, default=os.environ.get("BENCH_SECONDS", "3"), help="of load a round")
+    parser.add_argument("--rounds", type=int, default=os.environ.get("BENCH_ROUNDS", "9"))
+    parser.add_argument("--seconds", type=int, default=os.environ.get("BENCH_SECONDS", "1"), help="of load a round")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "BENCHMARKS.md", help="(%(default)s)")
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.sizes.split(",")]
     try:
         with ExitStack() as stack:
-            budgets = list(read_budgets(Pages(stack, arguments.seconds), sizes))
-            budgets += write_budgets(Dataset(sizes[1]))
-            harness.run(budgets, arguments.rounds)
+            pages = Pages(stack, arguments.seconds)
+            reading, writing = list(read_budgets(pages, sizes)), list(write_budgets(pages, Dataset(sizes[1])))
+            harness.run(reading, arguments.rounds)
+            harness.run(writing, min(arguments.rounds, WRITE_ROUNDS))
     except MeasurementFailed as failed:
         raise SystemExit(f"the measurement failed: {failed}") from None
-    arguments.output.write_text(report.text(budgets, arguments.rounds, arguments.seconds), encoding="utf-8")
-    print(report.table(budgets))
+    arguments.output.write_text(
+        report.text([*reading, *writing], arguments.rounds, arguments.seconds), encoding="utf-8"
+    )
+    print(report.table([*reading, *writing]))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,14 @@ class Response(NamedTuple):
     body: bytes
 
 
+class Load(NamedTuple):
+    """How many requests were served in how many seconds, and the 99th percentile of their latency."""
+
+    requests: int
+    seconds: float
+    p99_ms: float
+
+
 class Server:
     """A running server that listens on `port`."""
 
@@ -81,11 +89,12 @@ class Server:
         if spent > SLOW_SECONDS * SINGLE_REQUESTS:
             return SINGLE_REQUESTS / spent
         started = self._cpu_seconds()
-        requests = self._load(request, len(expected.body), seconds)
-        return requests / (self._cpu_seconds() - started)
+        load = self.load(request, expected, seconds)
+        return load.requests / (self._cpu_seconds() - started)
 
-    def _load(self, request: Request, body_bytes: int, seconds: int) -> int:
-        command = ["taskset", "-c", cores()[1], "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s"]
+    def load(self, request: Request, expected: Response, seconds: int, connections: int = CONNECTIONS) -> Load:
+        """Send `request` again and again for `seconds`. Raises `MeasurementFailed` as `rate` does."""
+        command = ["taskset", "-c", cores()[1], "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
         command += ["-s", str(Path(__file__).with_name("wrk.lua"))]
         for name, value in request.headers.items():
             command += ["-H", f"{name}: {value}"]
@@ -94,12 +103,11 @@ class Server:
         if run.returncode != 0:
             raise MeasurementFailed(f"wrk: {run.stderr or run.stdout}")
         result = json.loads(run.stdout.splitlines()[-1])
-        requests = int(result["requests"])
+        requests, size = result["requests"], len(expected.body)
         # wrk counts 304 as it counts 200, but their sizes differ. Headers vary by a few bytes.
-        most_bytes = (body_bytes + 2000) * (requests + CONNECTIONS)
-        if result["errors"] or not body_bytes * requests <= result["bytes"] <= most_bytes:
-            raise MeasurementFailed(f"{request.path}: {result} with bodies of {body_bytes} bytes")
-        return requests
+        if result["errors"] or not size * requests <= result["bytes"] <= (size + 2000) * (requests + connections):
+            raise MeasurementFailed(f"{request.path}: {result} with bodies of {size} bytes")
+        return Load(requests, result["microseconds"] / 1e6, result["p99"] / 1e3)
 
     def _cpu_seconds(self) -> float:
         ticks = 0

@@ -7,6 +7,7 @@ end
 done = function(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    '{"requests": %d, "microseconds": %d, "bytes": %d, "errors": %d}\n', summary.requests, summary.duration,
-    summary.bytes, errors.status + errors.connect + errors.read + errors.write + errors.timeout))
+    '{"requests": %d, "microseconds": %d, "bytes": %d, "p99": %d, "errors": %d}\n',
+    summary.requests, summary.duration, summary.bytes, latency:percentile(99),
+    errors.status + errors.connect + errors.read + errors.write + errors.timeout))
 end

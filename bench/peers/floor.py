@@ -1,5 +1,6 @@
-"""The floors: the same SQL without a framework, and the same bytes without a database."""
+"""The floors: the same SQL without a framework and validation, and the same bytes without a database."""
 
+import json
 import os
 import threading
 from collections.abc import Iterable
@@ -10,8 +11,11 @@ from flask import Flask, Response
 
 from bench.dataset import KEY
 from everruns import create_app
+from everruns.ids import new_id
 from everruns.schemas import queries
 from everruns.store import db, organizations, sessions
+from everruns.store.tables import as_json
+from everruns.timestamps import now
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -28,6 +32,7 @@ class _Reader(threading.local):
 
 
 _reader = _Reader()
+_database = db.Database(PATH)
 
 
 def same_sql(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -35,8 +40,9 @@ def same_sql(environ: "WSGIEnvironment", start_response: "StartResponse") -> Ite
     key = environ["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
     connection = _reader.connection
     connection.execute("BEGIN")
-    organization = organizations.find_by_key(connection, key)
-    assert organization is not None  # noqa: S101
+    found = organizations.find_by_key(connection, key)
+    assert found is not None  # noqa: S101
+    organization, _ = found
     page = sessions.list_sessions(connection, organization, FIRST_PAGE)
     connection.execute("COMMIT")
     body = f'{{"data":[{",".join(page.rows)}],"total":{page.total},"offset":0,"limit":20}}\n'.encode()
@@ -57,3 +63,16 @@ flask = Flask(__name__, static_folder=None)
 def same_bytes() -> Response:
     """Flask: the bytes of the first page, made once."""
     return Response(BODY, content_type="application/json")
+
+
+def same_insert(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Bare WSGI: a session stored by the INSERT of the service, committed as the service commits."""
+    record = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+    at = now()
+    row = {**sessions.TABLE.defaults, "id": None, "organization_id": 1, "agent_id": 1, "public_id": new_id("session")}
+    row |= {"title": record["title"], "tags": as_json(record["tags"]), "created_at": at, "updated_at": at}
+    with _database.write() as connection:
+        connection.execute(sessions.TABLE.insert, row)
+    body = f'{{"id":"{row["public_id"]}"}}\n'.encode()
+    start_response("201 Created", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
