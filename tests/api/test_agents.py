@@ -81,6 +81,31 @@ def test_archived_ones_are_listed_only_when_asked_for(
     assert archived["archived_at"] is not None
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_status_can_be_changed_and_changes_archived_at(client: FlaskClient, kind: str) -> None:
+    url = f"{KINDS[kind]}/{kind}_1"
+    client.put(url, json={"name": "n"})
+    archived = client.patch(url, json={"status": "archived"}).get_json()
+    assert archived["archived_at"] == archived["updated_at"]
+    renamed = client.patch(url, json={"name": "m", "status": "archived"}).get_json()
+    assert (renamed["name"], renamed["archived_at"]) == ("m", archived["archived_at"])
+    assert stored_ids(client, kind) == []
+    active = client.patch(url, json={"status": "active"}).get_json()
+    assert (active["status"], active["archived_at"]) == ("active", None)
+    assert stored_ids(client, kind) == ["1"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_null_empties_what_may_be_empty(client: FlaskClient, kind: str) -> None:
+    url = f"{KINDS[kind]}/{kind}_1"
+    texts = {"display_name": "d", "description": "d", "default_model_id": "m", "system_prompt": "p"}
+    client.put(url, json={"name": "n", **texts, "tags": ["a"], "capabilities": ["openui"]})
+    keys = (*texts, "tags", "capabilities")
+    emptied = client.patch(url, json=dict.fromkeys(keys)).get_json()
+    expected: dict[str, object] = {**dict.fromkeys(texts), "system_prompt": "", "tags": [], "capabilities": []}
+    assert {key: emptied[key] for key in keys} == expected
+
+
 def test_sessions_of_archived_agents_and_harnesses_stay_with_their_features(
     client: FlaskClient, database: Database, organization: Organization
 ) -> None:

@@ -1,5 +1,9 @@
 """`everruns delete-session` and `prune`."""
 
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,7 +12,8 @@ from everruns.records import Organization
 from everruns.store import check
 from everruns.store.db import Database
 from tests.support.commands import CommandRunner
-from tests.support.database import create_organization, execute, import_records
+from tests.support.database import create_organization, execute, import_records, insert_sessions
+from tests.support.processes import EVERRUNS, environment
 from tests.support.records import AGENT_ID, ORGANIZATION_ID, agent_record, daily_sessions, session_record
 
 
@@ -98,6 +103,30 @@ def test_prune_deletes_in_short_transactions(
     execute(database.path, "DROP TRIGGER keep_one")
     assert run_command("prune", ORGANIZATION_ID, "--before", "2030-01-01").stdout == "200\n"
     assert session_ids(database.path) == []
+
+
+def test_prune_leaves_the_lock_to_others_half_of_the_time(database: Database, organization: Organization) -> None:
+    """SQLite has no queue: without pauses between its transactions, waiting writers would time out."""
+    execute(database.path, "DELETE FROM sessions")
+    insert_sessions(database.path, organization, 6000)
+    command = [*EVERRUNS, "prune", ORGANIZATION_ID, "--before", "2030-01-01"]
+    is_free: list[bool] = []
+    with (
+        closing(sqlite3.connect(database.path, timeout=0, isolation_level=None)) as other,
+        subprocess.Popen(command, env=environment(database.path), stdout=subprocess.PIPE) as process,
+    ):
+        while process.poll() is None:
+            time.sleep(0.002)
+            try:
+                other.execute("BEGIN IMMEDIATE")
+                other.execute("ROLLBACK")
+                is_free.append(True)
+            except sqlite3.OperationalError:
+                is_free.append(False)
+        assert process.stdout
+        assert process.stdout.read() == b"6000\n"
+    first, last = is_free.index(False), len(is_free) - is_free[::-1].index(False)
+    assert is_free[first:last].count(True) > (last - first) / 4
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,7 @@ def test_the_organization_may_be_given_by_an_option_as_in_older_releases(
 ) -> None:
     run_command(*command, "--org", ORGANIZATION_ID)
     run_command(command[0], "--org", ORGANIZATION_ID, *command[1:])
+    run_command(command[0], f"--org={ORGANIZATION_ID}", *command[1:])
 
 
 def test_an_organization_is_found_by_any_spelling(organization: Organization, run_command: CommandRunner) -> None:
