@@ -55,12 +55,14 @@ class Pull:
         """Download all pages, newest first; yield the number of records on each."""
         for path in PATHS:
             url: str | None = self.url + path
+            downloaded = 0
             while url is not None:
                 response = self._get(url)
                 page = self._parse(url, response.data)
                 self.pages.append(_Page(url, self.file.tell(), self.file.write(response.data)))
                 yield len(page["data"])
-                url = self._next(url, page, response.headers.get("Link"))
+                downloaded += len(page["data"])
+                url = self._next(url, page, downloaded, response.headers.get("Link"))
 
     def groups(self) -> Iterator[Group]:
         """Yield the records page by page: harnesses and agents, then sessions, the oldest page first."""
@@ -84,18 +86,18 @@ class Pull:
     def _parse(self, url: str, body: bytes) -> dict[str, Any]:
         try:
             page = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             page = None
-        if not isinstance(page, dict) or not isinstance(page.get("data"), list):
+        is_page = isinstance(page, dict) and isinstance(page.get("data"), list)
+        if not is_page or type(page.get("total", 0)) is not int:
             raise PullFailed(f'{url} must respond with a page, {{"data": […]}}; is this an Everruns server?')
-        return page
+        return dict(page)
 
-    def _next(self, url: str, page: dict[str, Any], link: str | None) -> str | None:
+    def _next(self, url: str, page: dict[str, Any], downloaded: int, link: str | None) -> str | None:
         """Return the URL of the next page: of `Link`, which is pinned, or by offset where the server has none."""
         if link is not None:
             found = _NEXT.search(link)
             return urljoin(url, found[1]) if found else None
-        offset = int(page.get("offset") or 0) + len(page["data"])
-        if not page["data"] or offset >= int(page.get("total") or 0):
+        if not page["data"] or downloaded >= page.get("total", 0):
             return None
-        return re.sub(r"&offset=\d+|$", f"&offset={offset}", url, count=1)
+        return re.sub(r"&offset=\d+|$", f"&offset={downloaded}", url, count=1)
