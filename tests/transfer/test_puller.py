@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import pytest
@@ -120,6 +121,47 @@ def test_a_server_without_links_or_under_a_prefix_is_copied(
         assert pull(url + prefix, source.key).endswith("sessions: 230 new, 0 changed, 0 unchanged\n")
 
 
+def answering(responses: Iterator[WSGIApplication], then: WSGIApplication) -> WSGIApplication:
+    """Return an application that gives each of `responses` once, and is `then` afterwards."""
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return next(responses, then)(environ, start_response)
+
+    return application
+
+
+def test_a_server_that_is_busy_is_asked_again(source: Source, pull: Callable[..., str]) -> None:
+    busy = iter([Response(status=429, headers={"Retry-After": "1"}), Response(status=503)])
+    with serve(answering(busy, then=source.app)) as url:
+        assert pull(url, source.key).endswith("sessions: 230 new, 0 changed, 0 unchanged\n")
+    assert list(busy) == []
+
+
+def test_a_server_that_fails_in_between_changes_nothing(
+    source: Source, pull: Callable[..., str], run_command: CommandRunner
+) -> None:
+    pages = iter([source.app] * 4)  # of harnesses, of agents, and the first of sessions
+    with serve(answering(pages, then=Response(status=500))) as url:
+        message = pull(url, source.key, exit_code=1)
+    assert message.endswith("must respond with status 200; got 500; nothing was changed\n")
+    assert len(message.splitlines()) == 1
+    assert (list(pages), exported(run_command)) == ([], [])
+
+
+def test_changes_are_pulled_again(source: Source, pull: Callable[..., str], run_command: CommandRunner) -> None:
+    with serve(source.app) as url:
+        pull(url, source.key)
+        headers = {"Authorization": source.key, "Content-Type": "application/json"}
+        for method, path, body in (
+            ("PATCH", "/v1/sessions/session_7", b'{"status": "idle"}'),
+            ("POST", "/v1/sessions", b"{}"),
+        ):
+            urlopen(Request(f"{url}{path}", body, headers, method=method)).close()
+        assert pull(url, source.key).endswith("sessions: 1 new, 1 changed, 229 unchanged\n")
+    statuses = [record["status"] for record in exported(run_command) if record["id"] == "session_7"]
+    assert statuses == ["idle"]
+
+
 def test_a_key_that_is_refused_is_named(source: Source, pull: Callable[..., str], run_command: CommandRunner) -> None:
     with serve(source.app) as url:
         assert pull(url, "evr_wrong", exit_code=1) == (
@@ -134,6 +176,8 @@ def test_a_key_that_is_refused_is_named(source: Source, pull: Callable[..., str]
     [
         (Response("<html>", status=200), 'must respond with a page, {"data": […]}; is this an Everruns server?'),
         (Response("[]", status=200), 'must respond with a page, {"data": […]}; is this an Everruns server?'),
+        (Response("[" * 100_000), 'must respond with a page, {"data": […]}'),
+        (Response('{"data": [{}], "total": "many"}'), 'must respond with a page, {"data": […]}'),
         (Response(status=404), "must respond with status 200; got 404"),
         (Response(status=301, headers={"Location": "http://127.0.0.1:9/"}), "must respond with status 200; got 301"),
     ],
