@@ -24,7 +24,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if FACTOR == 1 or not reports:
         return
     terminalreporter.section(f"figures of {datetime.now(UTC).date()}, STRESS_FACTOR={FACTOR:g}")
-    for report in reports:
+    for report in sorted(reports, key=lambda report: str(report.nodeid)):
         file, _, test = report.nodeid.rpartition("/")[2].partition("::")
         figures = "; ".join(f"{name} {value:,}" for name, value in report.user_properties)
         test = test.removeprefix("test_").replace("_", " ").replace("[", ", ").removesuffix("]")
