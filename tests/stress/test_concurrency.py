@@ -150,33 +150,6 @@ def test_each_response_is_of_one_state(
     record_property("responses", responses)
 
 
-def test_writers_do_not_lose_changes_of_others(
-    database_path: Path, key: str, record_property: Callable[[str, object], None]
-) -> None:
-    """Each of three clients changes a key of its own of the same session."""
-    changes = scaled(20)
-    headers = {"Authorization": key, "Content-Type": "application/json"}
-    with serve(database_path) as url:
-
-        def send(connection: HTTPConnection, method: str, body: dict[str, Any]) -> Any:
-            connection.request(method, "/v1/sessions/session_1", json.dumps(body), headers)
-            return json.load(connection.getresponse())
-
-        def change(name: str) -> None:
-            with closing(HTTPConnection(urlsplit(url).netloc)) as connection:
-                for number in range(changes):
-                    value = [str(number)] if name == "tags" else str(number)
-                    assert send(connection, "PATCH", {name: value})[name] == value
-
-        with closing(HTTPConnection(urlsplit(url).netloc)) as connection, ThreadPoolExecutor() as pool:
-            send(connection, "PUT", {})
-            list(pool.map(change, ("title", "model_id", "tags")))
-            session = send(connection, "PATCH", {"status": "idle"})
-    last = str(changes - 1)
-    assert (session["title"], session["model_id"], session["tags"]) == (last, last, [last])
-    record_property("changes", 3 * changes)
-
-
 @pytest.mark.parametrize(("name", "error"), [("mix_snapshots", "does not have"), ("keep_pages", "allowed are")])
 def test_a_wrong_service_is_found(
     database_path: Path, organization: Organization, key: str, name: str, error: str

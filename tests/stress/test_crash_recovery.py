@@ -1,35 +1,26 @@
-"""`kill -9` at any moment: what was acknowledged is stored, any other import is stored whole or not at all.
+"""`kill -9` of an import at any moment: acknowledged, it is stored; otherwise it is stored whole or not at all.
 
 An import counts as acknowledged when it ended with exit status 0. It is killed after a random time, or before, within
 or after a random call that it makes on the database's files.
 """
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from http.client import HTTPException
-from itertools import count
 from pathlib import Path
 from random import Random
 from time import monotonic
 
 import pytest
 
-from everruns.records import Organization
-from everruns.store import check
-from everruns.store.db import Database
 from tests.stress.imports import Failure, Importer, Reader, stop_counting
 from tests.stress.scale import scaled
-from tests.support.database import execute
-from tests.support.servers import connection, service, wait_until
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.needs("gcc")
 
@@ -101,51 +92,6 @@ def test_a_stopped_import_keeps_writers_waiting_but_not_readers(database_path: P
             process.send_signal(end)
             process.communicate()
             assert importer.verify(after, process.returncode, f"stopped, then {end.name}") == (end == signal.SIGCONT)
-
-
-def test_acknowledged_writes_survive_killed_workers(
-    database: Database,
-    organization: Organization,
-    key: str,
-    tmp_path: Path,
-    record_property: Callable[[str, object], None],
-) -> None:
-    """Clients create sessions while workers of gunicorn are killed."""
-    kills, acknowledged, stopped = scaled(5), list[str](), threading.Event()
-
-    def write(client: int) -> None:
-        numbers = count()
-        while not stopped.is_set():
-            with closing(connection(running.path)) as opened, suppress(OSError, HTTPException):
-                while not stopped.is_set():
-                    session_id = f"session_{client}x{next(numbers)}"
-                    headers = {"Authorization": key, "Content-Type": "application/json"}
-                    opened.request("POST", "/v1/sessions", json.dumps({"id": session_id}), headers)
-                    response = opened.getresponse()
-                    response.read()
-                    assert response.status == 201
-                    acknowledged.append(session_id)
-
-    def has_written(enough: int) -> bool:
-        return len(acknowledged) > enough and bool(running.workers())
-
-    with service(tmp_path / "service", database.path) as running, ThreadPoolExecutor() as pool:
-        clients = [pool.submit(write, client) for client in range(3)]
-        for _ in range(kills):
-            enough = len(acknowledged) + 10
-            wait_until(partial(has_written, enough), "more writes")
-            os.kill(running.workers()[0], signal.SIGKILL)
-        stopped.set()
-        for client in clients:
-            client.result()
-    stored = {public_id for (public_id,) in execute(database.path, "SELECT public_id FROM sessions")}
-    assert {*acknowledged} <= stored
-    assert len(stored) <= len(acknowledged) + 3 * kills
-    with database.read() as reading:
-        assert not list(check.errors(reading))
-    record_property("kills", kills)
-    record_property("acknowledged", len(acknowledged))
-    record_property("stored, but not acknowledged", len(stored) - len(acknowledged))
 
 
 # --- the checks find what a wrong importer leaves -------------------------------------------------------------------
