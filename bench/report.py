@@ -49,7 +49,7 @@ Written by `make bench` on {date} from commit {commit}: {machine}. {versions}.
   uvicorn with uvloop and httptools and without a log. Features come from a dictionary that is read at start.
 - *Flask + SQLAlchemy*: the same models and queries under gunicorn.
 - *Datasette*: its JSON API of the table, facets off. It checks no key, joins nothing and computes no features.
-- *LIKE*: one statement that counts the titles of the organization that contain the term. The search also returns a page.
+- *LIKE*: one statement that counts the titles of the organization with the term. The search also returns a page.
 - *Bare WSGI, same INSERT*: a session stored with its new id and committed, without authentication, validation, checks
   of references and the session as response.
 - *Without our triggers*: the same table, constraints and indexes; each session in a transaction, without waiting for
