@@ -142,7 +142,8 @@ def test_the_description_shows_nginxs_own_errors() -> None:
     configuration = (ROOT / "deploy" / "nginx.conf").read_text("utf-8")
     for status in ("414", "429", "431"):
         response = description["components"]["responses"][status]
-        error = response["content"]["application/json"]["example"]["error"]
+        (example,) = response["content"]["application/json"]["examples"].values()
+        error = example["value"]["error"]
         assert re.search(f"{status} +{error['code']};", configuration)
         assert re.search(f'{status} +"{error["message"]}";', configuration)
 
