@@ -39,7 +39,7 @@ def run(program: Path, *arguments: str, **environment: str) -> dict[str, Any]:
     """Run a program in a process of its own; return what it prints."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("EVERRUNS_", "PYTHON"))}
     command = [sys.executable, str(program), *arguments]
-    ran = subprocess.run(command, env=kept | environment, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(command, env=kept | environment, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stderr
     result: dict[str, Any] = json.loads(ran.stdout)
     return result
