@@ -52,7 +52,7 @@ ARGUMENTS: dict[str, tuple[str, object]] = {
     "tag": ("Only sessions with this tag, exactly; given several times: with all of them.", ["debugging", "urgent"]),
     "search": ("Only those whose name, display name or description contains this text, in any letter case.", "support"),
     "sessions.search": (
-        "Only sessions whose title contains this text, in any letter case and script, or whose id is this text.",
+        "Only sessions whose title contains this text, in any letter case, or whose id is this text.",
         "checkout",
     ),
     "capabilities.search": (

@@ -130,8 +130,8 @@ def _records(kind: Kind) -> Iterator[Operation]:
         one,
         f"replace_{name}",
         f"Create or replace {_a(name)}",
-        f"Keys that are not given get their defaults, only `created_at` stays. An `id` in the body must be that of the "
-        f"path. Safe to repeat. {REFERENCES} {UNKNOWN_KEYS}",
+        f"Keys that are not given get their defaults; `created_at` stays, `updated_at` becomes now. An `id` in the "
+        f"body must be that of the path. Safe to repeat. {REFERENCES} {UNKNOWN_KEYS}",
         {**stored, **created},
         ("404", *OF_BODIES),
         body=body,
