@@ -150,6 +150,7 @@ class Database:
             connection = self._connections.writer = self._open("rw")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA synchronous = FULL")  # sync at every commit: it survives a power cut
+            connection.execute("PRAGMA temp_store = MEMORY")  # triggers keep the pages they change in a temporary file
             connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         return self._connections.writer
