@@ -15,6 +15,7 @@ from tests.support.client import ids
 from tests.support.commands import CommandRunner
 from tests.support.database import execute, import_records
 from tests.support.records import ORGANIZATION_ID, agent_record, session_record
+from tests.support.server import fetch, serve
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,7 @@ def session(database: Database, organization: Organization) -> None:
 
 
 @pytest.fixture
-def backup(tmp_path: Path, run_command: CommandRunner) -> Path:
+def backup(tmp_path: Path, key: str, run_command: CommandRunner) -> Path:
     """A backup of the database; afterwards, another session is stored and the first one is changed."""
     path = tmp_path / "backup.db"
     run_command("backup", str(path))
@@ -88,6 +89,16 @@ def test_a_running_service_serves_what_was_restored(
     assert ids(client.get("/v1/sessions"))[0] == "session_new"
     assert dump(backup) == content
     run_command("check")
+
+
+def test_every_worker_serves_at_once_what_was_restored(key: str, run_command: CommandRunner, backup: Path) -> None:
+    with serve(run_command.path, EVERRUNS_WORKERS="2") as url:
+        for _ in range(10):  # each on a connection of its own, which either worker may accept
+            assert fetch(f"{url}/v1/sessions", key)[1]["total"] == 2
+        run_command("restore", str(backup))
+        for _ in range(10):
+            assert fetch(f"{url}/v1/sessions", key)[1]["total"] == 1
+            assert fetch(f"{url}/v1/sessions/session_after", key)[0] == 404
 
 
 def test_after_a_restore_the_file_alone_is_complete(
