@@ -135,12 +135,28 @@ def test_agent_and_harness_have_every_key(client: FlaskClient, kind: str) -> Non
 # --- GET ---
 
 
-def test_get_has_an_etag_and_304(client: FlaskClient) -> None:
-    client.put(SESSION_URL, json=FULL_SESSION)
-    etag = client.get(SESSION_URL).headers["ETag"]
-    assert client.get(SESSION_URL, headers={"If-None-Match": etag}).status_code == 304
-    client.patch(SESSION_URL, json={"title": "new"})
-    assert client.get(SESSION_URL, headers={"If-None-Match": etag}).get_json()["title"] == "new"
+@pytest.mark.parametrize("kind", RECORDS_URLS)
+def test_get_has_an_etag_until_the_record_changes(client: FlaskClient, kind: str) -> None:
+    url = f"{RECORDS_URLS[kind]}/{kind}_1"
+    client.put(url, json={"name": "n"} if kind != "session" else {})
+    first = client.get(url)
+    etag = {"If-None-Match": first.headers["ETag"]}
+    unchanged = client.get(url, headers=etag)
+    assert (unchanged.status_code, unchanged.data, unchanged.headers["ETag"]) == (304, b"", first.headers["ETag"])
+    client.patch(url, json={"tags": ["new"]})
+    changed = client.get(url, headers=etag)
+    assert (changed.status_code, changed.get_json()["tags"]) == (200, ["new"])
+
+
+@pytest.mark.parametrize("kind", RECORDS_URLS)
+def test_head_has_the_headers_of_get_without_the_body(client: FlaskClient, kind: str) -> None:
+    url = f"{RECORDS_URLS[kind]}/{kind}_1"
+    client.put(url, json={"name": "n"} if kind != "session" else {})
+    for path in (url, f"{RECORDS_URLS[kind]}/{kind}_none"):
+        get, head = client.get(path), client.head(path)
+        assert (head.status_code, head.data) == (get.status_code, b"")
+        names = ("Content-Type", "Content-Length", "ETag", "Cache-Control", "Vary")
+        assert [head.headers.get(name) for name in names] == [get.headers.get(name) for name in names]
 
 
 @pytest.mark.parametrize("form", ["session_0123-ABCD", "session_0123abcd", "session_0123AB-CD"])
@@ -331,6 +347,16 @@ def test_authentication_comes_before_validation_and_that_before_existence(app: F
     assert anonymous.post(URL, data=b"{", content_type="text/plain").status_code == 401
     assert anonymous.delete(SESSION_URL).status_code == 401
     assert client.patch(f"{URL}/session_none", json={"status": "done"}).status_code == 400
+
+
+def test_x_org_id_of_a_write_must_be_the_organization_of_the_key(client: FlaskClient) -> None:
+    client.put(SESSION_URL, json=FULL_SESSION)
+    before = client.get(URL).data
+    for method, url in (("POST", URL), ("PUT", SESSION_URL), ("PATCH", SESSION_URL), ("DELETE", SESSION_URL)):
+        response = client.open(url, method=method, json={}, headers={"X-Org-Id": "org_other"})
+        assert (response.status_code, response.get_json()["error"]["code"]) == (403, "organization_mismatch")
+    assert client.get(URL).data == before
+    assert client.patch(SESSION_URL, json={}, headers={"X-Org-Id": ORGANIZATION_ID}).status_code == 200
 
 
 def test_replica_refuses_writes(database: Database, key: str) -> None:
