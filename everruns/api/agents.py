@@ -1,4 +1,4 @@
-"""HTTP routes of agents and harnesses, besides those of `resources.py`: the list, and archiving."""
+"""HTTP routes of agents and harnesses that are not in `resources.py`: the list, and archiving."""
 
 from flask import Response, request
 

@@ -1,4 +1,4 @@
-"""HTTP routes of sessions, besides those of `resources.py`: the list, numbers of sessions, and deleting."""
+"""HTTP routes of sessions that are not in `resources.py`: the list, numbers of sessions, and deleting."""
 
 from datetime import UTC, datetime
 

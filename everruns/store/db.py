@@ -17,7 +17,6 @@ WRITER_CACHE_KIB = 8 * 1024  # an import touches index pages all over the file
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
 SHARED_MEMORY_BYTES = 32 * 1024  # the least that SQLite needs for the -shm file
 
-
 HAS_LITESTREAM = """
 SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_litestream_seq')
 """

@@ -78,7 +78,7 @@ class Filters(NamedTuple):
 
     @property
     def conditions(self) -> str:
-        """The conditions on the FROM clause, besides `organization_id` and the time."""
+        """The conditions on the FROM clause, without those on `organization_id` and the time."""
         conditions = ""
         if self.agent_id != ALL_AGENTS:
             conditions += "  AND sessions.agent_id = :agent_id\n"

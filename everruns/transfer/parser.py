@@ -33,7 +33,7 @@ Group = list[ParsedRecord]
 def open_input(name: str, standard_input: IO[bytes]) -> Iterator[IO[bytes]]:
     """Open the file `name`, `-` being `standard_input`; a pipe is copied to a temporary file. Raises `OSError`.
 
-    Whoever writes to a pipe may take any time, during which an import must not lock the database.
+    Reading a pipe may take any time, during which an import must not lock the database.
     """
     with standard_input if name == "-" else open(name, "rb") as file:
         if file.seekable():

@@ -1,7 +1,6 @@
 """Features of a session, compared with an independent computation."""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +12,8 @@ from everruns.store.catalog import BUILT_IN
 from everruns.store.db import Database
 from tests.support.commands import CommandRunner
 from tests.support.database import execute, import_records
+from tests.support.features import BUILT_IN_CATALOG, expected_features
 from tests.support.records import agent_record, harness_record, session_record
-
-CATALOG: dict[str, dict[str, Any]] = {entry["id"]: entry for entry in json.loads(BUILT_IN.read_text())}
-
-
-def expected_features(refs: Iterable[str]) -> list[str]:
-    """Walk the built-in catalog depth first."""
-    features: set[str] = set()
-    visited: set[str] = set()
-
-    def visit(ref: str) -> None:
-        entry = CATALOG.get(ref)
-        if ref in visited or entry is None or entry["status"] != "available":
-            return
-        visited.add(ref)
-        features.update(entry["features"])
-        for dependency in entry["dependencies"]:
-            visit(dependency)
-
-    for ref in refs:
-        visit(ref)
-    return sorted(features)
 
 
 def served_features(client: FlaskClient) -> dict[str, list[str]]:
@@ -48,7 +27,7 @@ def test_each_capability_of_the_catalog(
     client: FlaskClient, database: Database, organization: Organization, owner: str
 ) -> None:
     records: list[dict[str, Any]] = []
-    for number, ref in enumerate(CATALOG):
+    for number, ref in enumerate(BUILT_IN_CATALOG):
         capabilities = {kind: [ref] if kind == owner else [] for kind in ("session", "agent", "harness")}
         records += [
             harness_record(f"harness_{number}", capabilities=capabilities["harness"]),
@@ -62,7 +41,7 @@ def test_each_capability_of_the_catalog(
         ]
     import_records(database, organization, *records)
     assert served_features(client) == {
-        f"session_{number}": expected_features([ref]) for number, ref in enumerate(CATALOG)
+        f"session_{number}": expected_features([ref]) for number, ref in enumerate(BUILT_IN_CATALOG)
     }
 
 
