@@ -60,8 +60,8 @@ class ListQuery(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page of results: JSON objects, the number of all matches, and of sessions `created_at` of the newest."""
+    """A page of results: JSON objects with commas between, the number of all matches, and the newest `created_at`."""
 
-    rows: list[str]
+    data: str
     total: int
     newest: str | None = None

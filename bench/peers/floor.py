@@ -45,7 +45,7 @@ def same_sql(environ: "WSGIEnvironment", start_response: "StartResponse") -> Ite
     organization, _ = found
     page = sessions.list_sessions(connection, organization, FIRST_PAGE)
     connection.execute("COMMIT")
-    body = f'{{"data":[{",".join(page.rows)}],"total":{page.total},"offset":0,"limit":20}}\n'.encode()
+    body = f'{{"data":[{page.data}],"total":{page.total},"offset":0,"limit":20}}\n'.encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]
 

@@ -13,7 +13,7 @@ class PublicId(BaseConverter):
     regex = "[^/]*_[^/]*"
 
 
-api = Blueprint("api", __name__, static_folder="../web", static_url_path="/web")
+api = Blueprint("api", __name__)
 
 api.add_url_rule("/v1/sessions", view_func=sessions.list_sessions)
 api.add_url_rule("/v1/sessions/activity", view_func=sessions.list_activity)
@@ -37,7 +37,7 @@ api.add_url_rule("/v1/capabilities/<capability_id>", "get_capability", capabilit
 api.add_url_rule("/v1/organization", view_func=service.organization)
 
 api.add_url_rule("/", view_func=service.web_page, strict_slashes=False)  # no redirect of an empty path
+api.add_url_rule("/web/<path:name>", "web_file", service.web_page)
 api.add_url_rule("/health", view_func=service.health)
 api.add_url_rule("/api-doc/openapi.json", view_func=service.openapi)
 api.add_url_rule("/llms.txt", view_func=service.llms)
-api.after_request(service.add_security_headers)

@@ -20,18 +20,19 @@ def authenticate(connection: sqlite3.Connection) -> Organization:
     Raises `Unauthorized` for a key that is missing, unknown, expired or revoked, `OrganizationMismatch` when
     `X-Org-Id` is another organization, and `ReadOnlyKey` for a write with a read-only key.
     """
-    credentials = _CREDENTIALS.fullmatch(request.headers.get("Authorization", ""))
+    environ = request.environ
+    credentials = _CREDENTIALS.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
     if credentials is None:
         raise Unauthorized
-    request.environ["everruns.key_prefix"] = credentials[1][: organizations.PREFIX_LENGTH]
+    environ["everruns.key_prefix"] = credentials[1][: organizations.PREFIX_LENGTH]
     found = organizations.find_by_key(connection, credentials[1])
     if found is None:
         raise Unauthorized
     organization, is_read_only = found
-    request.environ["everruns.organization"] = organization.public_id
-    claimed = request.headers.get("X-Org-Id")
+    environ["everruns.organization"] = organization.public_id
+    claimed = environ.get("HTTP_X_ORG_ID")
     if claimed is not None and canonical_id(claimed) != canonical_id(organization.public_id):
         raise OrganizationMismatch
-    if is_read_only and request.method not in ("GET", "HEAD"):
+    if is_read_only and environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
         raise ReadOnlyKey
     return organization

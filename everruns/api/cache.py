@@ -41,10 +41,10 @@ def respond(
     the read transaction in which the request was authenticated.
     """
     content = _find(connection, (organization.id, request.path, key), make)
-    if "If-None-Match" in request.headers and request.if_none_match.contains_weak(content.etag):
-        headers = {name: value for name, value in content.headers.items() if name != "Link"}
-        return Response(status=304, headers=headers)
-    return Response(content.body, headers=content.headers, content_type="application/json")
+    if "HTTP_IF_NONE_MATCH" in request.environ and request.if_none_match.contains_weak(content.etag):
+        headers = {name: content.headers[name] for name in ("ETag", "Cache-Control", "Vary")}
+        return Response(status=304, headers=headers, content_type="")
+    return Response(content.body, headers=content.headers)
 
 
 def _find(connection: sqlite3.Connection, key: tuple[object, ...], make: Callable[[], Content]) -> Content:
@@ -70,4 +70,4 @@ def _find(connection: sqlite3.Connection, key: tuple[object, ...], make: Callabl
 def _with_etag(content: Content) -> Content:
     etag = hashlib.sha256(content.body).hexdigest()[:32]
     common = {"ETag": f'W/"{etag}"', "Cache-Control": "private, no-cache", "Vary": "Authorization"}
-    return Content(content.body, common | content.headers, etag)
+    return Content(content.body, {"Content-Type": "application/json", **common, **content.headers}, etag)

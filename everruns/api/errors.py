@@ -149,12 +149,8 @@ def request_id(environ: dict[str, Any]) -> str:
 
 
 def _add_common_headers(response: Response) -> Response:
-    if response.status_code == 412:  # If-Match on a file; Werkzeug leaves the file in the body
-        response.close()
-        response = _respond(ApiError(412, "precondition_failed", "If-Match must be the ETag of the current file"))
     response.headers["X-Request-Id"] = request_id(request.environ)
-    if "Cache-Control" not in response.headers:
-        response.headers["Cache-Control"] = "no-store"
+    response.headers.setdefault("Cache-Control", "no-store")
     return response
 
 

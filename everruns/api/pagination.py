@@ -9,8 +9,7 @@ from everruns.timestamps import next_microsecond
 
 def page_content(page: Page, query: SessionsQuery | ListQuery) -> Content:
     """Return the response to a list, without `Link`."""
-    rows = ",".join(page.rows)
-    body = f'{{"data":[{rows}],"total":{page.total},"offset":{query.offset},"limit":{query.limit}}}\n'
+    body = f'{{"data":[{page.data}],"total":{page.total},"offset":{query.offset},"limit":{query.limit}}}\n'
     return Content(body.encode(), {})
 
 
@@ -20,10 +19,15 @@ def link(query: SessionsQuery, total: int, newest: str | None) -> str:
     References consist of a query only, so that they hold behind any proxy. All but `first` carry a `created_before`
     right after the newest session, so that sessions created later do not shift the pages.
     """
-    filters = {"agent_id": query.agent_id, "status": query.status, "tag": query.tags, "search": query.search}
-    kept = {**filters, "created_after": query.created_after}
-    first = _query({**kept, "created_before": query.created_before})
-    pinned = _query({**kept, "created_before": _right_after(newest)}) if newest else first
+    filters = _query(
+        agent_id=query.agent_id,
+        status=query.status,
+        tag=query.tags,
+        search=query.search,
+        created_after=query.created_after,
+    )
+    first = filters + _query(created_before=query.created_before)
+    pinned = filters + _query(created_before=_right_after(newest)) if newest else first
     limit, offset = query.limit, query.offset
     start = offset % limit  # pages that do not start at a multiple of limit keep their alignment
     last = start + (total - start - 1) // limit * limit if total > start else 0
@@ -36,9 +40,9 @@ def link(query: SessionsQuery, total: int, newest: str | None) -> str:
     return ", ".join(links)
 
 
-def _query(arguments: dict[str, str | tuple[str, ...] | None]) -> str:
-    text = urlencode({name: value for name, value in arguments.items() if value}, doseq=True, safe=":")
-    return f"{text}&" if text else ""
+def _query(**arguments: str | tuple[str, ...] | None) -> str:
+    given = {name: value for name, value in arguments.items() if value}
+    return urlencode(given, doseq=True, safe=":") + "&" if given else ""
 
 
 def _right_after(newest: str) -> str | None:

@@ -35,9 +35,13 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 
 
-def web_page() -> Response:
-    """The web page, which uses the API."""
-    return send_from_directory(WEB, "index.html")
+def web_page(name: str = "index.html") -> Response:
+    """The web page, which uses the API, and its files."""
+    response = send_from_directory(WEB, name)
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
 
 
 def health() -> dict[str, object]:
@@ -67,12 +71,3 @@ def openapi() -> Response:
 def llms() -> Response:
     """The API described for language models."""
     return send_from_directory(HERE, "llms.txt")
-
-
-def add_security_headers(response: Response) -> Response:
-    """Add the headers that restrict what a browser does with the files of the web page."""
-    if request.endpoint in ("api.web_page", "api.static"):
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-    return response

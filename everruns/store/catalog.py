@@ -72,7 +72,7 @@ def list_capabilities(connection: sqlite3.Connection, query: ListQuery) -> Page:
     """Return the page of capabilities that `query` asks for, by id. There are few: all are read."""
     values = {"search": query.search and query.search.casefold()}
     rows = [row for (row,) in connection.execute(SELECT_CAPABILITIES + BY_ID, values)]
-    return Page(rows[query.offset : query.offset + query.limit], len(rows))
+    return Page(",".join(rows[query.offset : query.offset + query.limit]), len(rows))
 
 
 def render(connection: sqlite3.Connection, capability_id: str) -> str | None:

@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
 from everruns.store import heartbeat
@@ -57,8 +57,7 @@ class Database:
         self.max_lag = max_lag
         self._connections = _Connections()
 
-    @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
+    def read(self) -> AbstractContextManager[sqlite3.Connection]:
         """Yield a connection in a read transaction: all statements see the same snapshot.
 
         Raises `DatabaseUnavailable` or `sqlite3.Error`.
@@ -66,12 +65,7 @@ class Database:
             with database.read() as connection:
                 connection.execute("SELECT COUNT(*) FROM sessions")
         """
-        if self.replica:
-            with self._read_replica() as connection:
-                yield connection
-            return
-        with self._transaction(self._reader(), "BEGIN") as connection:
-            yield connection
+        return self._read_replica() if self.replica else self._transaction(self._reader(), "BEGIN")
 
     @contextmanager
     def _read_replica(self) -> Iterator[sqlite3.Connection]:
@@ -111,9 +105,9 @@ class Database:
         except sqlite3.Error:
             self.close()  # the file may be damaged or replaced: open it again for the next transaction
             raise
-        finally:
-            if connection in (self._connections.reader, self._connections.writer) and connection.in_transaction:
-                connection.execute("ROLLBACK")
+        except BaseException:
+            connection.rollback()
+            raise
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database file and truncate it, as far as no other program is using it."""

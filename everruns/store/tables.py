@@ -139,7 +139,7 @@ def list_by_name(connection: sqlite3.Connection, table: Table, organization: Org
         "with_session_counts": query.with_session_counts,
     }
     rows = [row for (row,) in connection.execute(table.select_by_name, values)]
-    return Page(rows[query.offset : query.offset + query.limit], len(rows))
+    return Page(",".join(rows[query.offset : query.offset + query.limit]), len(rows))
 
 
 def archive(connection: sqlite3.Connection, table: Table, organization: Organization, public_id: str) -> bool:

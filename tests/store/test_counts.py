@@ -1,5 +1,6 @@
 """Counts of sessions: exact whichever program writes, and found at the same cost at any size and depth."""
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -267,7 +268,7 @@ def counted_steps(connection: sqlite3.Connection, resolution: int = 10) -> Itera
 def page_steps(database: Database, organization: Organization, query: str) -> int:
     with database.read() as connection, counted_steps(connection) as steps:
         page = list_sessions(connection, organization, sessions_query(query.encode()))
-    assert len(page.rows) == 20
+    assert len(json.loads(f"[{page.data}]")) == 20
     return steps[0]
 
 

@@ -197,9 +197,11 @@ def test_a_page_is_that_of_the_model(
                 for query in [{}, *queries]:
                     page = list_page(connection, organization, query)
                     rows, total, newest = expected_page(organization, owners, sessions, query)
-                    assert [json.loads(row) for row in page.rows] == rows
+                    assert json.loads(f"[{page.data}]") == rows
                     assert (page.total, page.newest) == (total, newest)
-                    assert [list(json.loads(row)) for row in page.rows] == [list(row) for row in rows], "order of keys"
+                    assert [list(row) for row in json.loads(f"[{page.data}]")] == [list(row) for row in rows], (
+                        "order of keys"
+                    )
             exports = [list(export(connection, organization)) for organization, _, _ in imported]
             assert list(check.errors(connection)) == []
         for lines in exports:
@@ -236,7 +238,7 @@ def test_pages_at_any_offset_follow_each_other(
     with database.read() as connection:
         for offset in range(0, len(expected) + 14, 7):
             page = list_page(connection, organization, {**query, "offset": offset, "limit": 7})
-            assert [json.loads(row)["id"] for row in page.rows] == expected[offset : offset + 7]
+            assert [row["id"] for row in json.loads(f"[{page.data}]")] == expected[offset : offset + 7]
             assert page.total == len(expected)
 
 
@@ -244,8 +246,8 @@ def test_sessions_dated_in_the_future_are_listed_in_their_order(database: Databa
     future = session_record(2, created_at="2199-01-01T00:00:00Z")
     import_records(database, organization, agent_record(), session_record(1), future, session_record(3))
     with database.read() as connection:
-        rows = list_page(connection, organization, {}).rows
-    assert [json.loads(row)["id"] for row in rows] == ["session_2", "session_3", "session_1"]
+        page = list_page(connection, organization, {})
+    assert [row["id"] for row in json.loads(f"[{page.data}]")] == ["session_2", "session_3", "session_1"]
 
 
 QUERY_STRINGS = [
@@ -280,7 +282,7 @@ def test_every_statement_searches_an_index(database: Database, organization: Org
     statements: list[str] = []
     with database.read() as connection:
         connection.set_trace_callback(statements.append)
-        assert list_sessions(connection, organization, sessions_query(query_string.encode())).rows
+        assert list_sessions(connection, organization, sessions_query(query_string.encode())).data
         connection.set_trace_callback(None)
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
         assert len(statements) >= 2
@@ -313,7 +315,7 @@ def test_sessions_of_a_deleted_agent_and_harness_are_listed_without_them(
     execute_without_foreign_keys(database.path, "DELETE FROM harnesses")
     with database.read() as connection:
         page = list_page(connection, organization, {})
-    (row,) = map(json.loads, page.rows)
+    (row,) = json.loads(f"[{page.data}]")
     assert (row["agent_id"], row["harness_id"]) == (None, BASE_HARNESS)
     assert (row["features"], page.total) == (["a2ui"], 1)
 
@@ -328,7 +330,7 @@ def test_an_agent_or_harness_of_another_organization_is_never_shown(
     execute_without_foreign_keys(database.path, "UPDATE sessions SET agent_id = (SELECT MIN(id) FROM agents)")
     execute_without_foreign_keys(database.path, "UPDATE sessions SET harness_id = (SELECT MIN(id) FROM harnesses)")
     with database.read() as connection:
-        (row,) = map(json.loads, list_page(connection, organization, {}).rows)
+        (row,) = json.loads(f"[{list_page(connection, organization, {}).data}]")
     assert (row["agent_id"], row["harness_id"], row["features"]) == (None, BASE_HARNESS, [])
 
 
@@ -340,7 +342,7 @@ def test_a_capability_that_is_not_an_object_is_shown_and_provides_no_features(
     execute(database.path, "UPDATE sessions SET capabilities = ?", odd)
     execute(database.path, "UPDATE agents SET capabilities = ?", odd)
     with database.read() as connection:
-        (row,) = map(json.loads, list_page(connection, organization, {}).rows)
+        (row,) = json.loads(f"[{list_page(connection, organization, {}).data}]")
     assert row["capabilities"] == json.loads(odd)
     assert row["features"] == expected_features(["openui"])
 
@@ -351,5 +353,5 @@ def test_text_that_is_not_utf8_is_shown_with_replacement_characters(
     import_records(database, organization, agent_record(), session_record())
     execute(database.path, "UPDATE sessions SET title = CAST(x'61ff62' AS TEXT)")
     with database.read() as connection:
-        (row,) = map(json.loads, list_page(connection, organization, {}).rows)
+        (row,) = json.loads(f"[{list_page(connection, organization, {}).data}]")
     assert row["title"] == "a\ufffdb"
