@@ -55,7 +55,7 @@ _ERRORS: list[tuple[str, list[errors.ApiError]]] = [
     (
         "Invalid arguments or body, a reference to an agent or harness that does not exist, or a malformed request. "
         "All errors are reported together.",
-        [errors.InvalidRequest(ValidationError({"limit": ["must be from 1 to 100; got '0'"]}))],
+        [errors.invalid_request(ValidationError({"limit": ["must be from 1 to 100; got '0'"]}))],
     ),
     ("No API key, or one that is unknown, expired or revoked.", [errors.Unauthorized()]),
     (
@@ -68,9 +68,23 @@ _ERRORS: list[tuple[str, list[errors.ApiError]]] = [
     ),
     (
         "The path exists, but not with this method.",
-        [errors.MethodNotAllowed("POST", ["GET", "HEAD"])],
+        [
+            errors.ApiError(
+                405,
+                "method_not_allowed",
+                "the method must be one of GET, HEAD; got POST",
+                headers={"Allow": "GET, HEAD"},
+            )
+        ],
     ),
-    ("A session with this id exists.", [errors.Conflict(examples.SESSION_ID)]),
+    (
+        "A session with this id exists.",
+        [
+            errors.ApiError(
+                409, "conflict", f"{examples.SESSION_ID} exists; use PUT to replace it or PATCH to change it"
+            )
+        ],
+    ),
     (
         f"The body has more than {MAX_BODY_BYTES} bytes.",
         [errors.ApiError(413, "request_entity_too_large", "the body must have at most 1 MiB")],

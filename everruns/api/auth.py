@@ -17,22 +17,22 @@ _CREDENTIALS = re.compile(r"(?:(?i:bearer|apikey) +)?(evr_[A-Za-z0-9_-]{43})")
 def authenticate(connection: sqlite3.Connection) -> Organization:
     """Return the organization of the request's key, and note it for the log.
 
-    Raises `Unauthorized` for a key that is missing, unknown, expired or revoked, `OrganizationMismatch` when
-    `X-Org-Id` is another organization, and `ReadOnlyKey` for a write with a read-only key.
+    Raises `ApiError`: 401 for a key that is missing, unknown, expired or revoked, the response does not say which;
+    403 when `X-Org-Id` is another organization, and for a write with a read-only key.
     """
     environ = request.environ
     credentials = _CREDENTIALS.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
     if credentials is None:
-        raise Unauthorized
+        raise Unauthorized()
     environ["everruns.key_prefix"] = credentials[1][: organizations.PREFIX_LENGTH]
     found = organizations.find_by_key(connection, credentials[1])
     if found is None:
-        raise Unauthorized
+        raise Unauthorized()
     organization, is_read_only = found
     environ["everruns.organization"] = organization.public_id
     claimed = environ.get("HTTP_X_ORG_ID")
     if claimed is not None and canonical_id(claimed) != canonical_id(organization.public_id):
-        raise OrganizationMismatch
+        raise OrganizationMismatch()
     if is_read_only and environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-        raise ReadOnlyKey
+        raise ReadOnlyKey()
     return organization

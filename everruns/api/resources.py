@@ -11,7 +11,7 @@ from everruns.api import bodies, cache
 from everruns.api.auth import authenticate
 from everruns.api.cache import Content
 from everruns.api.database import database
-from everruns.api.errors import Conflict, NotFound
+from everruns.api.errors import ApiError, NotFound
 from everruns.ids import BASE_HARNESS, canonical_id, new_id
 from everruns.records import Organization, Record
 from everruns.schemas import queries
@@ -40,7 +40,8 @@ def create(kind: Kind) -> Response:
     with write_transaction() as connection:
         exists = tables.find_id(connection, kind.table, organization.id, record["public_id"]) is not None
         if exists and kind is SESSION:
-            raise Conflict(record["public_id"])
+            message = f"{record['public_id']} exists; use PUT to replace it or PATCH to change it"
+            raise ApiError(409, "conflict", message)
         if exists:
             record.setdefault("updated_at", now())
         body = _save(connection, kind, organization, record)
@@ -104,7 +105,7 @@ def _check_id(record: Record, public_id: str) -> None:
     record["public_id"] = public_id
 
 
-def not_found(kind: str, public_id: str) -> NotFound:
+def not_found(kind: str, public_id: str) -> ApiError:
     """Return the error for a record that the organization does not have."""
     return NotFound(f"there is no {kind} {public_id} in this organization")
 
