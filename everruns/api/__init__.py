@@ -4,36 +4,32 @@ from flask import Blueprint
 from werkzeug.routing import BaseConverter
 
 from everruns.api import agents, capabilities, resources, service, sessions
-from everruns.transfer.kinds import AGENT, HARNESS, SESSION
+from everruns.transfer.kinds import KINDS
 
 
 class PublicId(BaseConverter):
-    """The part of a path that may be a public id; `stats` and `activity` are none."""
+    """A segment with `_`, as in every public id; excludes `stats` and `activity`."""
 
     regex = "[^/]*_[^/]*"
 
 
 api = Blueprint("api", __name__)
 
-api.add_url_rule("/v1/sessions", view_func=sessions.list_sessions)
-api.add_url_rule("/v1/sessions/activity", view_func=sessions.list_activity)
-api.add_url_rule("/v1/sessions/stats", view_func=sessions.stats)
-api.add_url_rule("/v1/sessions/<id:public_id>", "delete_session", sessions.delete, methods=["DELETE"])
-
-for kind in (AGENT, HARNESS):
-    path, one, chosen = f"/v1/{kind.plural}", f"/v1/{kind.plural}/<id:public_id>", {"kind": kind}
-    api.add_url_rule(path, f"list_{kind.plural}", agents.list_by_name, defaults=chosen)
-    api.add_url_rule(one, f"archive_{kind.name}", agents.archive, methods=["DELETE"], defaults=chosen)
-
-for kind in (SESSION, AGENT, HARNESS):
+for kind in KINDS.values():
     path, one, chosen = f"/v1/{kind.plural}", f"/v1/{kind.plural}/<id:public_id>", {"kind": kind}
     api.add_url_rule(path, f"create_{kind.name}", resources.create, methods=["POST"], defaults=chosen)
     api.add_url_rule(one, f"get_{kind.name}", resources.get, defaults=chosen)
     api.add_url_rule(one, f"replace_{kind.name}", resources.replace, methods=["PUT"], defaults=chosen)
     api.add_url_rule(one, f"change_{kind.name}", resources.change, methods=["PATCH"], defaults=chosen)
+    api.add_url_rule(one, f"remove_{kind.name}", resources.remove, methods=["DELETE"], defaults=chosen)
 
+api.add_url_rule("/v1/sessions", view_func=sessions.list_sessions)
+api.add_url_rule("/v1/sessions/activity", view_func=sessions.list_activity)
+api.add_url_rule("/v1/sessions/stats", view_func=sessions.stats)
+api.add_url_rule("/v1/agents", view_func=agents.list_agents)
+api.add_url_rule("/v1/harnesses", view_func=agents.list_harnesses)
 api.add_url_rule("/v1/capabilities", view_func=capabilities.list_capabilities)
-api.add_url_rule("/v1/capabilities/<capability_id>", "get_capability", capabilities.get)
+api.add_url_rule("/v1/capabilities/<capability_id>", view_func=capabilities.get_capability)
 api.add_url_rule("/v1/organization", view_func=service.organization)
 
 api.add_url_rule("/", view_func=service.web_page, strict_slashes=False)  # no redirect of an empty path

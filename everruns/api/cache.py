@@ -14,13 +14,15 @@ from everruns.store import db
 
 MAX_BODY_BYTES = 128 * 1024  # larger responses are not kept
 
+Made = str | tuple[str, dict[str, str]]  # JSON, and headers that depend on it
+
 
 class Content(NamedTuple):
-    """The body of a response, and the headers that depend on it."""
+    """The body of a response, and its headers."""
 
     body: bytes
     headers: dict[str, str]
-    etag: str = ""
+    etag: str
 
 
 class Cache(threading.local):
@@ -33,12 +35,11 @@ class Cache(threading.local):
 
 
 def respond(
-    connection: sqlite3.Connection, organization: Organization, key: object, make: Callable[[], Content]
+    connection: sqlite3.Connection, organization: Organization, key: object, make: Callable[[], Made]
 ) -> Response:
-    """Return the response that `make` describes, or 304 when the client has it.
+    """Return 304 if `If-None-Match` matches, else the content of `make`.
 
-    `key` stands for everything but the organization and the database that the content depends on. `connection` is in
-    the read transaction in which the request was authenticated.
+    `key` identifies it within organization, path and database version.
     """
     content = _find(connection, (organization.id, request.path, key), make)
     if "HTTP_IF_NONE_MATCH" in request.environ and request.if_none_match.contains_weak(content.etag):
@@ -47,17 +48,17 @@ def respond(
     return Response(content.body, headers=content.headers)
 
 
-def _find(connection: sqlite3.Connection, key: tuple[object, ...], make: Callable[[], Content]) -> Content:
+def _find(connection: sqlite3.Connection, key: tuple[object, ...], make: Callable[[], Made]) -> Content:
     cache: Cache = current_app.extensions["everruns.cache"]
     if not cache.size:
-        return _with_etag(make())
+        return _content(make())
     version = (connection, db.data_version(connection))  # the numbers of two connections cannot be compared
     if version != cache.version:
         cache.contents.clear()
         cache.version = version
     content = cache.contents.get(key)
     if content is None:
-        content = _with_etag(make())
+        content = _content(make())
         if len(content.body) <= MAX_BODY_BYTES:
             cache.contents[key] = content
             if len(cache.contents) > cache.size:
@@ -67,7 +68,9 @@ def _find(connection: sqlite3.Connection, key: tuple[object, ...], make: Callabl
     return content
 
 
-def _with_etag(content: Content) -> Content:
-    etag = hashlib.sha256(content.body).hexdigest()[:32]
+def _content(made: Made) -> Content:
+    text, headers = made if isinstance(made, tuple) else (made, {})
+    body = text.encode() + b"\n"
+    etag = hashlib.sha256(body).hexdigest()[:32]
     common = {"ETag": f'W/"{etag}"', "Cache-Control": "private, no-cache", "Vary": "Authorization"}
-    return Content(content.body, {"Content-Type": "application/json", **common, **content.headers}, etag)
+    return Content(body, {"Content-Type": "application/json", **common, **headers}, etag)

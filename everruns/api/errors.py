@@ -11,7 +11,6 @@ from flask import Flask, Response, current_app, json, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from everruns.api.database import database
 from everruns.schemas.fields import flatten
 from everruns.store import db
 
@@ -137,14 +136,15 @@ def _respond_sqlite(error: sqlite3.Error) -> Response:
     if code not in _PROGRAMMING_ERRORS:
         return _respond_unavailable(error)
     try:
-        with database().read():  # opens the file again: tables may be missing because it was emptied
+        with current_app.extensions["everruns"].read():  # opens the file again: it may have been emptied
             return _respond_internal(error)
     except db.DatabaseUnavailable as unavailable:
         return _respond_unavailable(unavailable)
 
 
 def _respond_unavailable(error: db.DatabaseUnavailable | sqlite3.Error) -> Response:
-    reason = db.explain(error, database().path) if isinstance(error, sqlite3.Error) else str(error)
+    path = current_app.extensions["everruns"].path
+    reason = db.explain(error, path) if isinstance(error, sqlite3.Error) else str(error)
     current_app.logger.error("database unavailable: %s (request_id %s)", reason, request_id(request.environ))
     return _respond(Unavailable(message=reason) if isinstance(error, db.ReplicaStale) else Unavailable())
 

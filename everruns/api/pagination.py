@@ -2,15 +2,13 @@
 
 from urllib.parse import urlencode
 
-from everruns.api.cache import Content
 from everruns.records import ListQuery, Page, SessionsQuery
 from everruns.timestamps import next_microsecond
 
 
-def page_content(page: Page, query: SessionsQuery | ListQuery) -> Content:
-    """Return the response to a list, without `Link`."""
-    body = f'{{"data":[{page.data}],"total":{page.total},"offset":{query.offset},"limit":{query.limit}}}\n'
-    return Content(body.encode(), {})
+def page_json(page: Page, query: SessionsQuery | ListQuery) -> str:
+    """Return the body of the response to a list."""
+    return f'{{"data":[{page.data}],"total":{page.total},"offset":{query.offset},"limit":{query.limit}}}'
 
 
 def link(query: SessionsQuery, total: int, newest: str | None) -> str:

@@ -1,4 +1,4 @@
-"""HTTP routes that sessions, agents and harnesses have in common: create, read, replace and change one."""
+"""HTTP routes of one session, agent or harness: create, get, replace, change and remove."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -7,37 +7,30 @@ from contextlib import contextmanager
 from flask import Response, request
 from marshmallow import ValidationError
 
-from everruns.api import bodies, cache
+from everruns.api import bodies
 from everruns.api.auth import authenticate
-from everruns.api.cache import Content
-from everruns.api.database import database
 from everruns.api.errors import ApiError, NotFound
+from everruns.api.views import database, read_view
 from everruns.ids import BASE_HARNESS, canonical_id, new_id
 from everruns.records import Organization, Record
 from everruns.schemas import queries
-from everruns.store import tables
+from everruns.store import sessions, tables
 from everruns.timestamps import now
 from everruns.transfer.kinds import SESSION, Kind, resolve_references
 
 
-def get(kind: Kind, public_id: str) -> Response:
-    """The record with this id."""
-    with database().read() as connection:
-        organization = authenticate(connection)
-        queries.no_query(request.query_string)
-
-        def make() -> Content:
-            return Content(_render(connection, kind, organization, public_id), {})
-
-        return cache.respond(connection, organization, public_id, make)
+@read_view()
+def get(connection: sqlite3.Connection, organization: Organization, query: None, kind: Kind, public_id: str) -> str:
+    """Return the record with this id."""
+    return _render(connection, kind, organization, public_id)
 
 
 def create(kind: Kind) -> Response:
     """Create a record. A session whose id exists is a conflict; an agent or harness is replaced."""
-    organization = authenticate_write()
+    organization = _authenticate_write()
     record = bodies.load(kind, partial=("public_id",))
     record.setdefault("public_id", new_id(kind.name))
-    with write_transaction() as connection:
+    with _write_transaction() as connection:
         exists = tables.find_id(connection, kind.table, organization.id, record["public_id"]) is not None
         if exists and kind is SESSION:
             message = f"{record['public_id']} exists; use PUT to replace it or PATCH to change it"
@@ -50,11 +43,11 @@ def create(kind: Kind) -> Response:
 
 def replace(kind: Kind, public_id: str) -> Response:
     """Create the record with this id, or replace all of it except its creation time."""
-    organization = authenticate_write()
+    organization = _authenticate_write()
     kind.schema.load({"id": public_id}, partial=True)  # raises for a malformed id
     record = bodies.load(kind, partial=("public_id",))
     _check_id(record, public_id)
-    with write_transaction() as connection:
+    with _write_transaction() as connection:
         exists = tables.find_id(connection, kind.table, organization.id, record["public_id"]) is not None
         if exists:
             record.setdefault("updated_at", now())
@@ -64,13 +57,13 @@ def replace(kind: Kind, public_id: str) -> Response:
 
 def change(kind: Kind, public_id: str) -> Response:
     """Change the keys given in the body; the others keep their values."""
-    organization = authenticate_write()
+    organization = _authenticate_write()
     record = bodies.load(kind, partial=True)
-    refuse_base_harness(public_id)
-    with write_transaction() as connection:
+    _refuse_base_harness(public_id)
+    with _write_transaction() as connection:
         stored = tables.find(connection, kind.table, organization.id, public_id)
         if stored is None:
-            raise not_found(kind.name, public_id)
+            raise _not_found(kind, public_id)
         _check_id(record, stored["public_id"])
         if record.get("created_at", stored["created_at"]) != stored["created_at"]:
             raise ValidationError({"created_at": [f"must be the stored {stored['created_at']}; it cannot be changed"]})
@@ -81,7 +74,21 @@ def change(kind: Kind, public_id: str) -> Response:
     return _saved(body, None)
 
 
-def authenticate_write() -> Organization:
+def remove(kind: Kind, public_id: str) -> Response:
+    """Delete a session, or archive an agent or harness: its sessions stay and keep their features."""
+    organization = _authenticate_write()
+    with _write_transaction() as connection:
+        if kind is SESSION:
+            found = sessions.delete_session(connection, organization, public_id)
+        else:
+            _refuse_base_harness(public_id)
+            found = tables.archive(connection, kind.table, organization, public_id)
+        if not found:
+            raise _not_found(kind, public_id)
+    return Response(status=204)
+
+
+def _authenticate_write() -> Organization:
     """Return the organization of the request's key, before the lock for writing is taken."""
     with database().read() as connection:
         organization = authenticate(connection)
@@ -90,7 +97,7 @@ def authenticate_write() -> Organization:
 
 
 @contextmanager
-def write_transaction() -> Iterator[sqlite3.Connection]:
+def _write_transaction() -> Iterator[sqlite3.Connection]:
     """Yield a connection in a write transaction, in which the key is valid: it may have been revoked meanwhile."""
     with database().write() as connection:
         authenticate(connection)
@@ -105,35 +112,33 @@ def _check_id(record: Record, public_id: str) -> None:
     record["public_id"] = public_id
 
 
-def not_found(kind: str, public_id: str) -> ApiError:
-    """Return the error for a record that the organization does not have."""
-    return NotFound(f"there is no {kind} {public_id} in this organization")
+def _not_found(kind: Kind, public_id: str) -> ApiError:
+    return NotFound(f"there is no {kind.name} {public_id} in this organization")
 
 
-def refuse_base_harness(public_id: str) -> None:
-    """Raise `ValidationError` for the id of the base harness."""
+def _refuse_base_harness(public_id: str) -> None:
     if canonical_id(public_id) == BASE_HARNESS:
         raise ValidationError({"id": ["must not be the base harness, which is built in and cannot be changed"]})
 
 
 def _save(
     connection: sqlite3.Connection, kind: Kind, organization: Organization, record: Record, merge: bool = False
-) -> bytes:
-    refuse_base_harness(record["public_id"])
+) -> str:
+    _refuse_base_harness(record["public_id"])
     resolved = resolve_references(connection, organization, kind, record)
     tables.save(connection, kind.table, organization.id, resolved, merge=merge)
     return _render(connection, kind, organization, record["public_id"])
 
 
-def _render(connection: sqlite3.Connection, kind: Kind, organization: Organization, public_id: str) -> bytes:
+def _render(connection: sqlite3.Connection, kind: Kind, organization: Organization, public_id: str) -> str:
     text = tables.render(connection, kind.table, organization, public_id)
     if text is None:
-        raise not_found(kind.name, public_id)
-    return text.encode() + b"\n"
+        raise _not_found(kind, public_id)
+    return text
 
 
-def _saved(body: bytes, location: str | None) -> Response:
-    response = Response(body, content_type="application/json")
+def _saved(body: str, location: str | None) -> Response:
+    response = Response(body + "\n", content_type="application/json")
     if location is not None:
         response.status_code = 201
         response.headers["Location"] = location  # relative to the request, so that it holds behind any proxy

@@ -1,16 +1,15 @@
 """HTTP routes of the service itself: organization, web page, health, descriptions of the API."""
 
+import sqlite3
 from pathlib import Path
 
-from flask import Response, json, request, send_from_directory
+from flask import Response, send_from_directory
 
 import everruns
-from everruns.api import cache
-from everruns.api.auth import authenticate
-from everruns.api.cache import Content
-from everruns.api.database import database
-from everruns.schemas import queries
+from everruns.api.views import database, read_view
+from everruns.records import Organization
 from everruns.store import heartbeat, organizations
+from everruns.store.tables import as_json
 
 HERE = Path(__file__).parent
 WEB = HERE.parent / "web"
@@ -54,13 +53,10 @@ def health() -> dict[str, object]:
     return body
 
 
-def organization() -> Response:
-    """The organization of the API key."""
-    with database().read() as connection:
-        found = authenticate(connection)
-        queries.no_query(request.query_string)
-        body = json.dumps({"id": found.public_id, "name": found.name}, ensure_ascii=False, separators=(",", ":"))
-        return cache.respond(connection, found, None, lambda: Content(body.encode() + b"\n", {}))
+@read_view()
+def organization(connection: sqlite3.Connection, organization: Organization, query: None) -> str:
+    """Return the organization of the API key."""
+    return as_json({"id": organization.public_id, "name": organization.name})
 
 
 def openapi() -> Response:
