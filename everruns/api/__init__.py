@@ -33,7 +33,7 @@ api.add_url_rule("/v1/capabilities/<capability_id>", view_func=capabilities.get_
 api.add_url_rule("/v1/organization", view_func=service.organization)
 
 api.add_url_rule("/", view_func=service.web_page, strict_slashes=False)  # no redirect of an empty path
-api.add_url_rule("/web/<path:name>", "web_file", service.web_page)
+api.add_url_rule("/web/<path:filename>", "web_file", service.web_page)
 api.add_url_rule("/health", view_func=service.health)
-api.add_url_rule("/api-doc/openapi.json", view_func=service.openapi)
-api.add_url_rule("/llms.txt", view_func=service.llms)
+api.add_url_rule("/api-doc/openapi.json", "openapi", service.description, defaults={"filename": "openapi.json"})
+api.add_url_rule("/llms.txt", "llms", service.description, defaults={"filename": "llms.txt"})
