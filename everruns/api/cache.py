@@ -3,7 +3,6 @@
 import hashlib
 import sqlite3
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -26,12 +25,12 @@ class Content(NamedTuple):
 
 
 class Cache(threading.local):
-    """The last `size` responses of a thread, valid for one version of the database."""
+    """The last `size` responses that a thread made, valid for one version of the database."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.version: tuple[sqlite3.Connection, int] | None = None
-        self.contents: OrderedDict[tuple[object, ...], Content] = OrderedDict()
+        self.contents: dict[tuple[object, ...], Content] = {}
 
 
 def respond(
@@ -60,11 +59,9 @@ def _find(connection: sqlite3.Connection, key: tuple[object, ...], make: Callabl
     if content is None:
         content = _content(make())
         if len(content.body) <= MAX_BODY_BYTES:
+            if len(cache.contents) == cache.size:
+                del cache.contents[next(iter(cache.contents))]  # the oldest
             cache.contents[key] = content
-            if len(cache.contents) > cache.size:
-                cache.contents.popitem(last=False)
-    else:
-        cache.contents.move_to_end(key)
     return content
 
 

@@ -151,10 +151,10 @@ def test_last_responses_are_kept_up_to_the_setting(database: Database, key: str)
     for limit in (1, 2, 1, 3):
         client.get(f"{URL}?limit={limit}")
     with trace_reads_of_sessions(app) as statements:
-        client.get(f"{URL}?limit=1")
+        client.get(f"{URL}?limit=2")
         client.get(f"{URL}?limit=3")
         assert statements == []
-        client.get(f"{URL}?limit=2")
+        client.get(f"{URL}?limit=1")
         assert statements
     app.extensions["everruns"].close()
 
