@@ -17,7 +17,9 @@ def list_capabilities(connection: sqlite3.Connection, organization: Organization
 
 
 @read_view()
-def get_capability(connection: sqlite3.Connection, organization: Organization, query: None, capability_id: str) -> str:
+def get_capability(
+    connection: sqlite3.Connection, organization: Organization, query: object, capability_id: str
+) -> str:
     """Return one capability."""
     capability = catalog.render(connection, capability_id)
     if capability is None:

@@ -20,7 +20,7 @@ from everruns.transfer.kinds import SESSION, Kind, resolve_references
 
 
 @read_view()
-def get(connection: sqlite3.Connection, organization: Organization, query: None, kind: Kind, public_id: str) -> str:
+def get(connection: sqlite3.Connection, organization: Organization, query: object, kind: Kind, public_id: str) -> str:
     """Return the record with this id."""
     return _render(connection, kind, organization, public_id)
 

@@ -50,6 +50,6 @@ def health() -> dict[str, object]:
 
 
 @read_view()
-def organization(connection: sqlite3.Connection, organization: Organization, query: None) -> str:
+def organization(connection: sqlite3.Connection, organization: Organization, query: object) -> str:
     """Return the organization of the API key."""
     return as_json({"id": organization.public_id, "name": organization.name})

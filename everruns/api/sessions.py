@@ -22,7 +22,7 @@ def list_sessions(
 
 def _activity_query(query_string: bytes) -> ActivityQuery:
     """Return the query with a day in `until`, so that a response is not kept after midnight."""
-    query = queries.activity_query(query_string)
+    query: ActivityQuery = queries.activity_query(query_string)
     return query._replace(until=query.until or datetime.now(UTC).date())
 
 

@@ -1,11 +1,11 @@
 """The query arguments of each resource."""
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import parse_qs
 
-from marshmallow import RAISE, Schema, ValidationError, validates_schema
+from marshmallow import RAISE, Schema, ValidationError, post_load, validates_schema
 
 from everruns.records import ActivityQuery, ListQuery, SessionsQuery
 from everruns.schemas.fields import Array, Choice, Day, Flag, PublicId, Text, Timestamp, WholeNumber, known_keys
@@ -18,6 +18,10 @@ MAX_SEARCH = 200
 
 
 class _QuerySchema(Schema):
+    """No arguments. Loads to a `record`, which can be hashed."""
+
+    record: type[Any] = tuple
+
     class Meta:
         unknown = RAISE
 
@@ -26,10 +30,15 @@ class _QuerySchema(Schema):
         names = ", ".join(known_keys(self)) or "no arguments"
         self.error_messages["unknown"] = f"is not an argument; this path takes {names}"
 
+    @post_load
+    def _make_record(self, data: dict[str, Any], **kwargs: Any) -> Any:
+        return self.record(**data)
+
 
 class StatsQuerySchema(_QuerySchema):
     """The arguments of `GET /v1/sessions/stats`."""
 
+    record = SessionsQuery
     agent_id = PublicId("agent", load_default=None, allow_none=False)
     created_after = Timestamp(round_up=True, load_default=None)
     created_before = Timestamp(round_up=True, load_default=None)
@@ -50,10 +59,15 @@ class SessionsQuerySchema(StatsQuerySchema):
     offset = WholeNumber(0, MAX_OFFSET, load_default=0)
     limit = WholeNumber(1, MAX_LIMIT, load_default=20)
 
+    @post_load
+    def _make_record(self, data: dict[str, Any], **kwargs: Any) -> SessionsQuery:
+        return SessionsQuery(**{**data, "tags": tuple(data["tags"])})
+
 
 class ActivityQuerySchema(_QuerySchema):
     """The arguments of `GET /v1/sessions/activity`."""
 
+    record = ActivityQuery
     agent_id = PublicId("agent", load_default=None, allow_none=False)
     days = WholeNumber(1, 366, load_default=28)
     until = Day(load_default=None)
@@ -62,6 +76,7 @@ class ActivityQuerySchema(_QuerySchema):
 class CapabilitiesQuerySchema(_QuerySchema):
     """The arguments of `GET /v1/capabilities`."""
 
+    record = ListQuery
     search = Text(1, MAX_SEARCH, load_default=None)
     offset = WholeNumber(0, MAX_OFFSET, load_default=0)
     limit = WholeNumber(1, MAX_LISTED, load_default=MAX_LISTED)
@@ -78,59 +93,14 @@ class AgentsQuerySchema(HarnessesQuerySchema):
 
     include = Choice("session_counts", load_default=None)
 
-
-_sessions_query = SessionsQuerySchema()
-_stats_query = StatsQuerySchema()
-_activity_query = ActivityQuerySchema()
-_agents_query = AgentsQuerySchema()
-_harnesses_query = HarnessesQuerySchema()
-_capabilities_query = CapabilitiesQuerySchema()
-_no_query = _QuerySchema()
+    @post_load
+    def _make_record(self, data: dict[str, Any], **kwargs: Any) -> ListQuery:
+        return ListQuery(with_session_counts=data.pop("include") is not None, **data)
 
 
 @lru_cache(maxsize=256)
-def sessions_query(query_string: bytes) -> SessionsQuery:
-    """Validate the query string of `GET /v1/sessions`; raises `ValidationError` with all errors, as do the others.
-
-    >>> sessions_query(b"limit=5").limit
-    5
-    """
-    loaded = _load(_sessions_query, query_string)
-    return SessionsQuery(**{**loaded, "tags": tuple(loaded["tags"])})
-
-
-def stats_query(query_string: bytes) -> SessionsQuery:
-    """Validate the query string of `GET /v1/sessions/stats`."""
-    return SessionsQuery(**_load(_stats_query, query_string))
-
-
-def activity_query(query_string: bytes) -> ActivityQuery:
-    """Validate the query string of `GET /v1/sessions/activity`."""
-    return ActivityQuery(**_load(_activity_query, query_string))
-
-
-def agents_query(query_string: bytes) -> ListQuery:
-    """Validate the query string of `GET /v1/agents`."""
-    loaded = _load(_agents_query, query_string)
-    return ListQuery(with_session_counts=loaded.pop("include") is not None, **loaded)
-
-
-def harnesses_query(query_string: bytes) -> ListQuery:
-    """Validate the query string of `GET /v1/harnesses`."""
-    return ListQuery(**_load(_harnesses_query, query_string))
-
-
-def capabilities_query(query_string: bytes) -> ListQuery:
-    """Validate the query string of `GET /v1/capabilities`."""
-    return ListQuery(**_load(_capabilities_query, query_string))
-
-
-def no_query(query_string: bytes) -> None:
-    """Validate the query string of a path that takes no arguments."""
-    _load(_no_query, query_string)
-
-
-def _load(schema: Schema, query_string: bytes) -> dict[str, Any]:
+def _parse(schema: _QuerySchema, query_string: bytes) -> Any:
+    """Return the record of the query string. Raises `ValidationError` with all errors, in the order given."""
     arguments = parse_qs(query_string.decode("utf-8", "replace"), keep_blank_values=True)
     several = {field.data_key for field in schema.fields.values() if isinstance(field, Array)}
     errors: dict[str, Any] = {
@@ -138,11 +108,21 @@ def _load(schema: Schema, query_string: bytes) -> dict[str, Any]:
         for name, values in arguments.items()
         if len(values) > 1 and name not in several
     }
-    loaded: dict[str, Any] = {}
+    record = None
     try:
-        loaded = schema.load({name: values if name in several else values[0] for name, values in arguments.items()})
+        record = schema.load({name: values if name in several else values[0] for name, values in arguments.items()})
     except ValidationError as error:
         errors = {**error.messages_dict, **errors}
     if errors:
-        raise ValidationError({name: errors[name] for name in arguments if name in errors})  # in the order given
-    return loaded
+        raise ValidationError({name: errors[name] for name in arguments if name in errors})
+    return record
+
+
+# Each takes the query string of a request: `sessions_query(b"limit=5").limit` is 5.
+sessions_query = partial(_parse, SessionsQuerySchema())
+stats_query = partial(_parse, StatsQuerySchema())
+activity_query = partial(_parse, ActivityQuerySchema())
+agents_query = partial(_parse, AgentsQuerySchema())
+harnesses_query = partial(_parse, HarnessesQuerySchema())
+capabilities_query = partial(_parse, CapabilitiesQuerySchema())
+no_query = partial(_parse, _QuerySchema())
