@@ -172,14 +172,7 @@ class Day(fields.Field[date]):
 
 
 class Array(fields.List[Any]):
-    """A JSON array of `items`; null loads to an empty list."""
-
-    def __init__(self, items: fields.Field[Any], **kwargs: Any) -> None:
-        super().__init__(items, allow_none=True, **kwargs)
-
-    def deserialize(self, value: Any, attr: str | None = None, data: _Data = None, **kwargs: Any) -> Any:
-        """Load `value`, an array or null."""
-        return super().deserialize([] if value is None else value, attr, data, **kwargs)
+    """A JSON array of `items`."""
 
     def _deserialize(self, value: Any, attr: str | None, data: _Data, **kwargs: Any) -> list[Any]:
         if not isinstance(value, list):

@@ -5,7 +5,7 @@ Loading returns only the keys that were given, under the names of the columns.
 
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, post_load
+from marshmallow import EXCLUDE, Schema, pre_load
 
 from everruns.records import Record
 from everruns.schemas.fields import Array, CapabilityReference, Choice, PublicId, Text, Timestamp
@@ -13,21 +13,29 @@ from everruns.schemas.fields import Array, CapabilityReference, Choice, PublicId
 SESSION_STATUSES = ("started", "active", "idle")
 AGENT_STATUSES = ("active", "archived")
 CATALOG_STATUSES = ("available", "coming_soon", "retired")
+# Null of these keys means empty, or the same as no key; null of others is stored or refused.
+_NULL_IS_EMPTY = {"tags": [], "capabilities": [], "dependencies": [], "features": [], "system_prompt": ""}
 _NULL_IS_ABSENT = ("created_at", "updated_at")
 
 
-class _ResourceSchema(Schema):
+class _Schema(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    tags = Array(Text())
-    capabilities = Array(CapabilityReference())
+    @pre_load
+    def _replace_null(self, data: Record, **kwargs: Any) -> Record:
+        return {
+            key: _NULL_IS_EMPTY.get(key) if value is None else value
+            for key, value in data.items()
+            if value is not None or key not in _NULL_IS_ABSENT
+        }
+
+
+class _ResourceSchema(_Schema):
+    tags = Array(Text(), allow_none=True)
+    capabilities = Array(CapabilityReference(), allow_none=True)
     created_at = Timestamp(allow_none=True)
     updated_at = Timestamp(allow_none=True)
-
-    @post_load
-    def _drop_null(self, data: Record, **kwargs: Any) -> Record:
-        return {key: value for key, value in data.items() if value is not None or key not in _NULL_IS_ABSENT}
 
 
 class SessionSchema(_ResourceSchema):
@@ -53,10 +61,6 @@ class HarnessSchema(_ResourceSchema):
     status = Choice(*AGENT_STATUSES)
     archived_at = Timestamp(allow_none=True)
 
-    @post_load
-    def _empty_system_prompt(self, data: Record, **kwargs: Any) -> Record:
-        return data | {"system_prompt": data["system_prompt"] or ""} if "system_prompt" in data else data
-
 
 class AgentSchema(HarnessSchema):
     """An agent: as a harness, with a harness of its own."""
@@ -65,16 +69,13 @@ class AgentSchema(HarnessSchema):
     harness_id = PublicId("harness", allow_none=True)
 
 
-class CapabilitySchema(Schema):
+class CapabilitySchema(_Schema):
     """A capability of the catalog."""
-
-    class Meta:
-        unknown = EXCLUDE
 
     id = Text(1, required=True)
     name = Text(1, required=True)
     description = Text()
     category = Text(allow_none=True)
     status = Choice(*CATALOG_STATUSES, required=True)
-    dependencies = Array(Text(1))
-    features = Array(Text(1))
+    dependencies = Array(Text(1), allow_none=True)
+    features = Array(Text(1), allow_none=True)

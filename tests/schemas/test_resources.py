@@ -148,6 +148,7 @@ def test_capability_of_the_catalog() -> None:
         "features": [],
     }
     assert CapabilitySchema().load(record) == record
+    assert CapabilitySchema().load({**record, "features": None}) == record
     assert errors_of(CapabilitySchema(), {"id": "", "name": "A", "status": "gone"}) == [
         "id must not be empty",
         "status must be available, coming_soon or retired; got 'gone'",
