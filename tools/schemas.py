@@ -20,7 +20,7 @@ from everruns.schemas.fields import (
     Timestamp,
     WholeNumber,
 )
-from everruns.schemas.resources import AGENT_STATUSES, CATALOG_STATUSES, SESSION_STATUSES
+from everruns.schemas.resources import AGENT_STATUSES, CATALOG_STATUSES, NULL_IS_ABSENT, SESSION_STATUSES
 from everruns.timestamps import STORED_TIMESTAMP
 from everruns.transfer.kinds import AGENT, COMPUTED_KEYS, HARNESS, SESSION, Kind
 
@@ -100,7 +100,7 @@ def _property(field: fields.Field[Any], description: str, defaults_of: Kind | No
     default = defaults_of and defaults_of.table.defaults.get(str(field.name))
     if isinstance(default, str) and not isinstance(field, Array):
         schema["default"] = default
-    return _nullable(schema) if field.allow_none else schema
+    return _nullable(schema) if field.allow_none or (field.data_key or field.name) in NULL_IS_ABSENT else schema
 
 
 def query(schema: Schema) -> dict[str, Json]:
@@ -146,7 +146,10 @@ def _array(items: Json, description: str) -> Json:
 
 
 def _nullable(schema: Json) -> Json:
-    return {**schema, "type": [schema["type"], "null"]}
+    schema = {**schema, "type": [schema["type"], "null"]}
+    if "enum" in schema:
+        schema |= {"title": "Status", "enum": [*schema["enum"], None]}  # generators name classes by the title
+    return schema
 
 
 def _page(item: str, plural: str, order: str) -> Json:

@@ -15,7 +15,7 @@ AGENT_STATUSES = ("active", "archived")
 CATALOG_STATUSES = ("available", "coming_soon", "retired")
 # Null of these keys means empty, or the same as no key; null of others is stored or refused.
 _NULL_IS_EMPTY = {"tags": [], "capabilities": [], "dependencies": [], "features": [], "system_prompt": ""}
-_NULL_IS_ABSENT = ("created_at", "updated_at")
+NULL_IS_ABSENT = ("id", "status", "created_at", "updated_at")
 
 
 class _Schema(Schema):
@@ -27,7 +27,7 @@ class _Schema(Schema):
         return {
             key: _NULL_IS_EMPTY.get(key) if value is None else value
             for key, value in data.items()
-            if value is not None or key not in _NULL_IS_ABSENT
+            if value is not None or key not in NULL_IS_ABSENT
         }
 
 

@@ -56,7 +56,6 @@ MALFORMED = {
 INVALID: dict[str, tuple[dict[str, Any], str, str]] = {
     "a status that does not exist": ({"status": "done"}, "status", "must be started, active or idle; got 'done'"),
     "a status of newer releases": ({"status": "paused"}, "status", "must be started, active or idle; got 'paused'"),
-    "null as status": ({"status": None}, "status", "must be a string; got null"),
     "tags that are a string": ({"tags": "a"}, "tags", "must be an array; got a string"),
     "a tag that is a number": ({"tags": ["a", 1]}, "tags[1]", "must be a string; got a number"),
     "a title that is a number": ({"title": 1}, "title", "must be a string or null; got a number"),
@@ -100,7 +99,6 @@ INVALID: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "an id of another kind": ({"id": "agent_1"}, "id", f"{ID_RULE.format('session')}; got 'agent_1'"),
     "an id without characters": ({"id": "session_"}, "id", f"{ID_RULE.format('session')}; got 'session_'"),
-    "null as id": ({"id": None}, "id", "must be a string; got null"),
     "created_at without a zone": ({"created_at": "2026-02-27T13:13:53"}, "created_at", NO_ZONE),
     "updated_at without a zone": ({"updated_at": "2026-02-27T13:13:53"}, "updated_at", NO_ZONE),
     "a misspelt key": ({"titel": "a"}, "titel", "is not kept by this service; did you mean title?"),
@@ -206,6 +204,19 @@ def test_empty_and_computed_keys_are_ignored(client: FlaskClient) -> None:
         assert session.status_code in (200, 201)
         assert session.get_json()["organization_id"] == ORGANIZATION_ID
         assert (session.get_json()["features"], set(session.get_json()) & set(empty)) == ([], set())
+
+
+def test_null_of_a_key_that_cannot_be_null_is_as_no_key(client: FlaskClient) -> None:
+    body = {"name": "n", **dict.fromkeys(("id", "status", "created_at", "updated_at"))}
+    for url, default in ((URL, "started"), ("/v1/agents", "active"), ("/v1/harnesses", "active")):
+        keys = body if default == "active" else body | {"name": None}
+        created = client.post(url, json=keys)
+        assert (created.status_code, created.get_json()["status"]) == (201, default)
+        path = f"{url}/{created.get_json()['id']}"
+        for method in ("PUT", "PATCH"):
+            changed = client.open(path, method=method, json=keys)
+            assert (changed.status_code, changed.get_json()["status"]) == (200, default)
+            assert changed.get_json()["created_at"] == created.get_json()["created_at"]
 
 
 def test_computed_keys_of_agents_and_harnesses_are_ignored(client: FlaskClient) -> None:
