@@ -31,14 +31,12 @@ def create(kind: Kind) -> Response:
     record = bodies.load(kind, partial=("public_id",))
     record.setdefault("public_id", new_id(kind.name))
     with _write_transaction() as connection:
-        exists = tables.find_id(connection, kind.table, organization.id, record["public_id"]) is not None
-        if exists and kind is SESSION:
+        stored = tables.find(connection, kind.table, organization.id, record["public_id"])
+        if stored and kind is SESSION:
             message = f"{record['public_id']} exists; use PUT to replace it or PATCH to change it"
             raise ApiError(409, "conflict", message)
-        if exists:
-            record.setdefault("updated_at", now())
-        body = _save(connection, kind, organization, record)
-    return _saved(body, None if exists else f"{kind.plural}/{record['public_id']}")
+        body = _save(connection, kind, organization, record, stored)
+    return _saved(body, None if stored else f"{kind.plural}/{record['public_id']}")
 
 
 def replace(kind: Kind, public_id: str) -> Response:
@@ -48,11 +46,9 @@ def replace(kind: Kind, public_id: str) -> Response:
     record = bodies.load(kind, partial=("public_id",))
     _check_id(record, public_id)
     with _write_transaction() as connection:
-        exists = tables.find_id(connection, kind.table, organization.id, record["public_id"]) is not None
-        if exists:
-            record.setdefault("updated_at", now())
-        body = _save(connection, kind, organization, record)
-    return _saved(body, None if exists else record["public_id"])
+        stored = tables.find(connection, kind.table, organization.id, public_id)
+        body = _save(connection, kind, organization, record, stored)
+    return _saved(body, None if stored else public_id)
 
 
 def change(kind: Kind, public_id: str) -> Response:
@@ -67,10 +63,7 @@ def change(kind: Kind, public_id: str) -> Response:
         _check_id(record, stored["public_id"])
         if record.get("created_at", stored["created_at"]) != stored["created_at"]:
             raise ValidationError({"created_at": [f"must be the stored {stored['created_at']}; it cannot be changed"]})
-        record.setdefault("updated_at", now())
-        if kind is not SESSION and record.get("status", stored["status"]) != stored["status"]:
-            record.setdefault("archived_at", record["updated_at"] if record["status"] == "archived" else None)
-        body = _save(connection, kind, organization, record, merge=True)
+        body = _save(connection, kind, organization, record, stored, merge=True)
     return _saved(body, None)
 
 
@@ -122,9 +115,24 @@ def _refuse_base_harness(public_id: str) -> None:
 
 
 def _save(
-    connection: sqlite3.Connection, kind: Kind, organization: Organization, record: Record, merge: bool = False
+    connection: sqlite3.Connection,
+    kind: Kind,
+    organization: Organization,
+    record: Record,
+    stored: Record | None,
+    merge: bool = False,
 ) -> str:
+    """Store `record` in place of `stored`, and return it as JSON. With `merge`, keys not given keep their values."""
     _refuse_base_harness(record["public_id"])
+    if stored:
+        record.setdefault("updated_at", now())
+    else:
+        record.setdefault("created_at", now())
+        record.setdefault("updated_at", record["created_at"])
+    if kind is not SESSION:
+        whole = {**stored, **record} if stored and merge else record
+        is_archived = whole.get("status") == "archived"
+        record["archived_at"] = (whole.get("archived_at") or record["updated_at"]) if is_archived else None
     resolved = resolve_references(connection, organization, kind, record)
     tables.save(connection, kind.table, organization.id, resolved, merge=merge)
     return _render(connection, kind, organization, record["public_id"])

@@ -96,6 +96,29 @@ def test_status_can_be_changed_and_changes_archived_at(client: FlaskClient, kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_archived_at_is_set_if_and_only_if_the_status_is_archived(client: FlaskClient, kind: str, method: str) -> None:
+    url = f"{KINDS[kind]}/{kind}_1"
+
+    def write(**keys: object) -> dict[str, Any]:
+        body = {"id": f"{kind}_1", "name": "n", **keys}
+        saved = client.open(KINDS[kind] if method == "POST" else url, method=method, json=body).get_json()
+        assert client.get(url).get_json() == saved
+        return dict(saved)
+
+    if method == "PATCH":
+        client.put(url, json={"name": "n"})
+    for _ in ("new", "replaced"):
+        archived = write(status="archived")
+        assert archived["archived_at"] == archived["updated_at"]
+        assert write(status="active", archived_at="2026-02-27T13:13:53Z")["archived_at"] is None
+    at = "2026-02-27T13:13:53.000000Z"
+    assert write(status="archived", archived_at=at)["archived_at"] == at
+    at = "2026-02-28T13:13:53.000000Z"
+    assert write(status="archived", updated_at=at, archived_at=None)["archived_at"] == at
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_null_empties_what_may_be_empty(client: FlaskClient, kind: str) -> None:
     url = f"{KINDS[kind]}/{kind}_1"
     texts = {"display_name": "d", "description": "d", "default_model_id": "m", "system_prompt": "p"}
