@@ -78,7 +78,9 @@ def remove(kind: Kind, public_id: str) -> Response:
             found = tables.archive(connection, kind.table, organization, public_id)
         if not found:
             raise _not_found(kind, public_id)
-    return Response(status=204)
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    return response
 
 
 def _authenticate_write() -> Organization:

@@ -287,6 +287,7 @@ def test_delete_removes_the_session(client: FlaskClient) -> None:
     client.put(f"{URL}/session_2", json=FULL_SESSION)
     response = client.delete(SESSION_URL)
     assert (response.status_code, response.data) == (204, b"")
+    assert "Content-Type" not in response.headers
     assert ids(client.get(URL)) == ["session_2"]
     assert client.get(URL).get_json()["total"] == 1
     assert client.delete(SESSION_URL).status_code == 404
