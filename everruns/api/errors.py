@@ -19,7 +19,14 @@ RETRY_AFTER = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 OFFER = "this service has sessions, agents, harnesses and capabilities; see /api-doc/openapi.json"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
-_PROGRAMMING_ERRORS = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE, sqlite3.SQLITE_MISMATCH}
+# Errors of our statements, which a retry repeats.
+_PROGRAMMING_ERRORS = {
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_MISUSE,
+    sqlite3.SQLITE_RANGE,
+}
 
 
 class ApiError(Exception):
@@ -138,7 +145,7 @@ def _respond_sqlite(error: sqlite3.Error) -> Response:
     try:
         with current_app.extensions["everruns"].read():  # opens the file again: it may have been emptied
             return _respond_internal(error)
-    except db.DatabaseUnavailable as unavailable:
+    except (db.DatabaseUnavailable, sqlite3.Error) as unavailable:
         return _respond_unavailable(unavailable)
 
 

@@ -151,11 +151,24 @@ def test_internal_error_is_logged_and_says_nothing(
     assert key not in caplog.text
 
 
-@pytest.mark.parametrize("code", ["SQLITE_ERROR", "SQLITE_MISUSE", "SQLITE_RANGE", "SQLITE_MISMATCH"])
+@pytest.mark.parametrize(
+    "code", ["SQLITE_ERROR", "SQLITE_MISUSE", "SQLITE_RANGE", "SQLITE_MISMATCH", "SQLITE_CONSTRAINT"]
+)
 def test_sqlite_errors_of_our_statements_are_internal(app: Flask, client: FlaskClient, code: str) -> None:
     error = sqlite3.OperationalError("secret")
     error.sqlite_errorcode = getattr(sqlite3, code) | 0x100  # an extended code
     assert get_error(client, raising_url(app, error))[0] == 500
+
+
+def test_sqlite_error_of_our_statement_is_unavailable_if_the_file_is_unusable(
+    app: Flask, client: FlaskClient, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = sqlite3.OperationalError("no such table: sessions")
+    error.sqlite_errorcode = sqlite3.SQLITE_ERROR
+    database.path.write_bytes(b"x" * 8192)
+    status, body, _ = get_error(client, raising_url(app, error))
+    assert (status, body["code"]) == (503, "database_unavailable")
+    assert f"{database.path} is damaged" in caplog.text
 
 
 @pytest.mark.parametrize("code", ["SQLITE_BUSY", "SQLITE_CORRUPT", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_FULL"])
