@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from marshmallow import RAISE, Schema, ValidationError, post_load, validates_schema
 
@@ -101,13 +101,17 @@ class AgentsQuerySchema(HarnessesQuerySchema):
 @lru_cache(maxsize=256)
 def _parse(schema: _QuerySchema, query_string: bytes) -> Any:
     """Return the record of the query string. Raises `ValidationError` with all errors, in the order given."""
-    arguments = parse_qs(query_string.decode("utf-8", "replace"), keep_blank_values=True)
+    arguments: dict[str, list[str]] = {}
+    text = query_string.decode("utf-8", "surrogateescape")  # invalid bytes become surrogates
+    for name, value in parse_qsl(text, keep_blank_values=True, errors="surrogateescape"):
+        arguments.setdefault(_replace_surrogates(name), []).append(value)
     several = {field.data_key for field in schema.fields.values() if isinstance(field, Array)}
-    errors: dict[str, Any] = {
-        name: [f"must be given once; got it {len(values)} times"]
-        for name, values in arguments.items()
-        if len(values) > 1 and name not in several
-    }
+    errors: dict[str, Any] = {}
+    for name, values in arguments.items():
+        if any(value != _replace_surrogates(value) for value in values):
+            errors[name] = ["must be valid UTF-8"]
+        elif len(values) > 1 and name not in several:
+            errors[name] = [f"must be given once; got it {len(values)} times"]
     record = None
     try:
         record = schema.load({name: values if name in several else values[0] for name, values in arguments.items()})
@@ -116,6 +120,10 @@ def _parse(schema: _QuerySchema, query_string: bytes) -> Any:
     if errors:
         raise ValidationError({name: errors[name] for name in arguments if name in errors})
     return record
+
+
+def _replace_surrogates(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 # Each takes the query string of a request: `sessions_query(b"limit=5").limit` is 5.

@@ -71,6 +71,13 @@ def test_invalid_arguments(client: FlaskClient) -> None:
     assert error["fields"] == {"ofset": [unknown], "limit": [limit], "x": [unknown], "a": [unknown]}
 
 
+def test_query_that_is_not_utf8(client: FlaskClient) -> None:
+    message = "must be valid UTF-8"
+    error = {"code": "invalid_request", "message": f"tag {message}", "fields": {"tag": [message]}}
+    assert get_error(client, "/v1/sessions?tag=%FF") == (400, error, {})
+    assert get_error(client, "/v1/sessions?%FF=1")[0] == 400
+
+
 def test_path_that_does_not_exist(client: FlaskClient) -> None:
     status, error, headers = get_error(client, "/v2")
     assert (status, error["code"], headers) == (404, "not_found", {})

@@ -84,9 +84,27 @@ def test_invalid_value_is_named_with_the_rule(name: str, value: str, rule: str) 
     assert len(message) < 200
 
 
-@pytest.mark.parametrize("query", ["agent_id=agent_%ff", "agent_id=agent_%00", "limit=%ff", "limit=%", "offset=%2"])
-def test_bytes_that_are_not_utf8_are_refused(query: str) -> None:
+@pytest.mark.parametrize("query", ["agent_id=agent_%00", "limit=%", "offset=%2"])
+def test_malformed_value_is_refused(query: str) -> None:
     assert list(errors_of(sessions_query, query)) == [query.split("=")[0]]
+
+
+@pytest.mark.parametrize("value", ["%FF", "a%c3", "%C3%28", "%ED%A0%80", "a&tag=%FF", "\udcff"])
+def test_bytes_that_are_not_utf8_are_refused(value: str) -> None:
+    query = f"limit=5&tag={value}&search=%EF%BF%BD".encode("utf-8", "surrogateescape")
+    with pytest.raises(ValidationError) as raised:
+        sessions_query(query)
+    assert raised.value.messages == {"tag": ["must be valid UTF-8"]}
+    for name in ("agent_id", "limit", "status", "created_after"):
+        assert errors_of(sessions_query, f"{name}=%FF") == {name: ["must be valid UTF-8"]}
+
+
+def test_replacement_character_is_a_character() -> None:
+    assert sessions_query(b"search=%EF%BF%BD").search == sessions_query("search=\ufffd".encode()).search == "\ufffd"
+
+
+def test_name_that_is_not_utf8_is_no_argument() -> None:
+    assert list(errors_of(sessions_query, "li%FFmit=5")) == ["li?mit"]
 
 
 def test_all_errors_are_reported_in_the_order_given() -> None:
