@@ -12,6 +12,7 @@ from typing import IO, Any, NamedTuple
 from everruns.schemas.fields import escape, json_type, shown
 
 MAX_VALUE_BYTES = 16 * 1024 * 1024
+MAX_DIGITS = 4300  # Python's limit of an int
 GZIP_MAGIC = b"\x1f\x8b"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _TOO_LONG = "must have at most 16 MiB in one JSON value; write one object per line, for example with jq -c '.[]'"
@@ -154,4 +155,15 @@ def _finite_number(text: str) -> float:
     return number
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite_number)
+def _whole_number(text: str) -> int:
+    if len(text.lstrip("-")) > MAX_DIGITS:
+        raise ValueError(f"must contain numbers of at most {MAX_DIGITS} digits; got {text[:40]}")
+    return int(text)
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_unique_keys,
+    parse_constant=_refuse_constant,
+    parse_float=_finite_number,
+    parse_int=_whole_number,
+)

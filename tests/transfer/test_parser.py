@@ -107,6 +107,7 @@ def test_utf16_is_named(encoding: str) -> None:
         ('{"a": -Infinity}', "data:1 must be valid JSON: -Infinity is not a JSON number"),
         ('{"a": 1e400}', "data:1 must contain numbers in the range of a double; got 1e400"),
         ('{"a": 1' + "0" * 400 + ".5}", "data:1 must contain numbers in the range of a double; got 1" + "0" * 39),
+        ('{"a": -1' + "0" * 4300 + "}", "data:1 must contain numbers of at most 4300 digits; got -1" + "0" * 38),
         ('{"a": "\\udc00"}', "data:1 must not contain half of a surrogate pair (\\ud800 to \\udfff)"),
         ('{"a": "\\uD800"}', "data:1 must not contain half of a surrogate pair (\\ud800 to \\udfff)"),
         ("[" * 100_000, "data:1 must not be nested so deeply"),
