@@ -1,4 +1,4 @@
-"""ETags, and the recent responses that each thread keeps until anything is committed to the database."""
+"""ETags, and the recent responses that each thread keeps. After a commit, none of them is found."""
 
 import hashlib
 import sqlite3
@@ -25,11 +25,10 @@ class Content(NamedTuple):
 
 
 class Cache(threading.local):
-    """The last `size` responses that a thread made, valid for one version of the database."""
+    """The last `size` responses that a thread made."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.version: tuple[sqlite3.Connection, int] | None = None
         self.contents: dict[tuple[object, ...], Content] = {}
 
 
@@ -40,29 +39,20 @@ def respond(
 
     `key` identifies it within organization, path and database version.
     """
-    content = _find(connection, (organization.id, request.path, key), make)
-    if "HTTP_IF_NONE_MATCH" in request.environ and request.if_none_match.contains_weak(content.etag):
-        headers = {name: content.headers[name] for name in ("ETag", "Cache-Control", "Vary")}
-        return Response(status=304, headers=headers, content_type="")
-    return Response(content.body, headers=content.headers)
-
-
-def _find(connection: sqlite3.Connection, key: tuple[object, ...], make: Callable[[], Made]) -> Content:
     cache: Cache = current_app.extensions["everruns.cache"]
-    if not cache.size:
-        return _content(make())
     version = (connection, db.data_version(connection))  # the numbers of two connections cannot be compared
-    if version != cache.version:
-        cache.contents.clear()
-        cache.version = version
+    key = (version, organization.id, request.path, key)
     content = cache.contents.get(key)
     if content is None:
         content = _content(make())
         if len(content.body) <= MAX_BODY_BYTES:
-            if len(cache.contents) == cache.size:
-                del cache.contents[next(iter(cache.contents))]  # the oldest
             cache.contents[key] = content
-    return content
+        if len(cache.contents) > cache.size:
+            del cache.contents[next(iter(cache.contents))]  # the oldest
+    if "HTTP_IF_NONE_MATCH" in request.environ and request.if_none_match.contains_weak(content.etag):
+        headers = {name: content.headers[name] for name in ("ETag", "Cache-Control", "Vary")}
+        return Response(status=304, headers=headers, content_type="")
+    return Response(content.body, headers=content.headers)
 
 
 def _content(made: Made) -> Content:

@@ -1,19 +1,17 @@
 """The database of the application, and `read_view`: the steps of every GET."""
 
-import sqlite3
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate
+from typing import Any
 
 from flask import Response, current_app, request
 
 from everruns.api import cache
 from everruns.api.auth import authenticate
-from everruns.records import Organization
 from everruns.schemas import queries
 from everruns.store.db import Database
 
-Make = Callable[Concatenate[sqlite3.Connection, Organization, Any, ...], cache.Made]
+_Make = Callable[..., cache.Made]
 
 
 def database() -> Database:
@@ -22,7 +20,7 @@ def database() -> Database:
     return found
 
 
-def read_view(parse: Callable[[bytes], Any] = queries.no_query) -> Callable[[Make], Callable[..., Response]]:
+def read_view(parse: Callable[[bytes], Any] = queries.no_query) -> Callable[[_Make], Callable[..., Response]]:
     """Make a Flask view of a function that returns JSON, or JSON and headers.
 
     In one read transaction, the view authenticates, parses the query, and calls the function unless the response is
@@ -33,7 +31,7 @@ def read_view(parse: Callable[[bytes], Any] = queries.no_query) -> Callable[[Mak
             return as_json(sessions.count_by_status(connection, organization, query))
     """
 
-    def decorate(make: Make) -> Callable[..., Response]:
+    def decorate(make: _Make) -> Callable[..., Response]:
         @wraps(make)
         def view(**path: Any) -> Response:
             with database().read() as connection:
