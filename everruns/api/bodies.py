@@ -23,8 +23,8 @@ def load(kind: Kind, partial: tuple[str, ...] | bool) -> Record:
     itself, and unknown ones with an empty value, are ignored.
     """
     body = _parse()
-    unknown = dict(_unknown_keys(body, known_keys(kind.schema)))
-    errors: dict[str, Any] = {key: error for key, error in unknown.items() if key not in COMPUTED_KEYS}
+    unknown = _unknown_keys(body, known_keys(kind.schema))
+    errors: dict[str, Any] = {key: error for key, error in unknown if key not in COMPUTED_KEYS}
     references = body.get("capabilities")
     for index, reference in enumerate(references if isinstance(references, list) else ()):
         if isinstance(reference, dict):

@@ -4,6 +4,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -29,31 +30,20 @@ _PROGRAMMING_ERRORS = {
 }
 
 
+@dataclass(eq=False)
 class ApiError(Exception):
     """An error response; `message` says what is wrong and how to fix it."""
 
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        message: str,
-        fields: Mapping[str, list[str]] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.fields = fields
-        self.headers = headers or {}
+    status: int
+    code: str
+    message: str
+    fields: Mapping[str, list[str]] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def envelope(self, request_id: str) -> dict[str, object]:
         """Return the body of the response."""
-        error: dict[str, object] = {"code": self.code, "message": self.message}
-        if self.fields is not None:
-            error["fields"] = self.fields
-        error["request_id"] = request_id
-        return {"error": error}
+        fields = {"fields": self.fields} if self.fields else {}
+        return {"error": {"code": self.code, "message": self.message, **fields, "request_id": request_id}}
 
 
 # Errors whose status, code and mostly text are fixed: `raise NotFound("there is no …")`.
@@ -82,7 +72,7 @@ ReadOnlyReplica = partial(
 
 
 def invalid_request(error: ValidationError) -> ApiError:
-    """Return the response to invalid arguments or keys of the body: `fields` maps each to its errors."""
+    """Return the error for invalid arguments or keys of the body; `fields` maps each to its messages."""
     fields: dict[str, list[str]] = {}
     for path, message in flatten(error.messages_dict):
         fields.setdefault(path, []).append(message)
@@ -104,11 +94,10 @@ def init_app(app: Flask) -> None:
 
 def request_id(environ: dict[str, Any]) -> str:
     """Return the request's `X-Request-Id` when it is 1 to 128 of `A-Za-z0-9._-`, otherwise a new id."""
-    found: str | None = environ.get("everruns.request_id")
-    if found is None:
+    if "everruns.request_id" not in environ:
         sent = environ.get("HTTP_X_REQUEST_ID", "")
-        found = environ["everruns.request_id"] = sent if REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
-    return found
+        environ["everruns.request_id"] = sent if REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
+    return str(environ["everruns.request_id"])
 
 
 def _add_common_headers(response: Response) -> Response:

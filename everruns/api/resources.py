@@ -124,7 +124,7 @@ def _save(
     stored: Record | None,
     merge: bool = False,
 ) -> str:
-    """Store `record` in place of `stored`, and return it as JSON. With `merge`, keys not given keep their values."""
+    """Store `record` in place of `stored`, and return it as JSON; with `merge`, absent keys keep their value."""
     _refuse_base_harness(record["public_id"])
     if stored:
         record.setdefault("updated_at", now())

@@ -18,7 +18,7 @@ MAX_SEARCH = 200
 
 
 class _QuerySchema(Schema):
-    """No arguments. Loads to a `record`, which can be hashed."""
+    """No arguments; the base of the others. Loads to a `record`, which is hashable."""
 
     record: type[Any] = tuple
 
