@@ -22,9 +22,8 @@ export function createDetails(session, json, names, isOnPage) {
   addField("Features", ...(session.features.length ? labels("feature", session.features) : ["none"]));
   addField("Created", exactTime(session.created_at));
   addField("Updated", exactTime(session.updated_at));
-  const cell = create("td", { role: "cell", colspan: 6 }, fields, createCodeBlock("Raw JSON", indent(json)), createCodeBlock("curl command", curlCommand(sessionUrl(id))));
+  const cell = create("td", { role: "cell", colspan: 6 }, fields, createCodeBlock("Raw JSON", indent(json)), ...createCurl(curlCommand(sessionUrl(id))));
   if (!isOnPage) cell.prepend(create("p", { class: "muted" }, "This session is not on this page of the list."));
-  cell.append(create("p", { class: "muted" }, "The command does not contain your key: replace $KEY, or run KEY=evr_… first."));
   return create("tr", { role: "row", id: "details", class: "details" }, cell);
 }
 
@@ -54,6 +53,12 @@ function createCapabilities(capabilities, json) {
 /** Return a curl command for this URL; `options` end with a space. */
 export function curlCommand(url, options = "") {
   return `curl ${options}-H "Authorization: Bearer $KEY" '${new URL(url, document.baseURI).href.replaceAll("'", "%27")}'`;
+}
+
+/** Create the elements of a curl command, and a hint. */
+export function createCurl(command) {
+  const hint = "The command does not contain your key: replace $KEY, or run KEY=evr_… first.";
+  return [createCodeBlock("curl command", command), create("p", { class: "muted" }, hint)];
 }
 
 /** Create a block of text with a heading and a button that copies it. */

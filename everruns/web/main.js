@@ -2,7 +2,7 @@
 
 import { activityUrl, get, newestSessionUrl, sessionsUrl, sessionUrl, statsUrl } from "./api.js";
 import { Chart } from "./chart.js";
-import { createCodeBlock, curlCommand } from "./details.js";
+import { createCodeBlock, createCurl, curlCommand } from "./details.js";
 import { byId, create, onClick, setText } from "./dom.js";
 import { Filters } from "./filters.js";
 import { addDays, clockTime, formatCount, formatNumber, sentence } from "./format.js";
@@ -99,8 +99,16 @@ function showSessions(response) {
   table.show(response, state, openSession());
   if (!data.length) showEmpty(total);
   pager.show(response, state);
+  showCurl();
   showAge();
   return REFRESH_MS;
+}
+
+/** Show the command for the list; kept as it is while nothing changes, as its button may have the focus. */
+function showCurl() {
+  const command = curlCommand(sessionsUrl(state));
+  const content = byId("list-curl").lastElementChild;
+  if (content.querySelector("pre")?.textContent !== command) content.replaceChildren(...createCurl(command));
 }
 
 /** Request the names, and show them in place of ids. Without a response the page stays as it is. */
@@ -154,8 +162,8 @@ function showFirstSteps() {
     create("h2", {}, "No sessions yet"),
     create("p", {}, create("span", { dir: "auto" }, name), ` (${id}) has no sessions. Import what the Everruns API serves, or create one; it appears here within ten seconds.`),
     createCodeBlock("Import command", command),
-    createCodeBlock("curl command", curl),
-    create("p", { class: "muted" }, "The command does not contain your key: replace $KEY, or run KEY=evr_… first. A read-only key cannot create sessions."),
+    ...createCurl(curl),
+    create("p", { class: "muted" }, "A read-only key cannot create sessions."),
   );
   byId("placeholder").dataset.steps = command;
 }

@@ -1,5 +1,7 @@
 """Filters by agent and by day."""
 
+import json
+import subprocess
 from datetime import timedelta
 
 import pytest
@@ -210,3 +212,13 @@ def test_an_invalid_value_in_the_address_is_shown_with_the_message_of_the_servic
     expect(page.locator("#bars")).to_be_visible()
     expect(page.locator(location)).to_be_hidden()
     assert page.evaluate("window.executed") is None
+
+
+def test_the_curl_command_below_the_list_requests_what_is_shown(page: Page, organizations: Organizations) -> None:
+    open_page(page, organizations.large.key, f"/?agent_id={RARE_AGENT}&limit=10")
+    page.get_by_text("This page of the list as JSON").click()
+    command = page.get_by_role("region", name="curl command").inner_text()
+    assert organizations.large.key not in command
+    body = json.loads(subprocess.check_output(["bash", "-c", f"KEY={organizations.large.key}; {command} --silent"]))
+    expect_range(page, f"1–10 of {body['total']}")
+    assert len(body["data"]) == page.locator("tr.session").count()
