@@ -1,11 +1,12 @@
-"""The settings: `EVERRUNS_*` environment variables with their defaults, checks and meanings."""
+"""The settings: `EVERRUNS_*` environment variables with their defaults and checks."""
 
 import os
 import re
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from everruns.hints import did_you_mean
 
 
 class Config(NamedTuple):
@@ -16,14 +17,6 @@ class Config(NamedTuple):
     read_only: bool
     max_replica_lag: float
     cached_responses: int
-
-
-class Setting(NamedTuple):
-    """A setting: its default, the function that checks it, and its meaning. The check raises `ValueError`."""
-
-    default: str
-    check: Callable[[str], Any]
-    meaning: str
 
 
 def _seconds(maximum: int) -> Callable[[str], float]:
@@ -59,16 +52,14 @@ def _path(text: str) -> Path:
         raise ValueError("an absolute path, as the current directory no longer exists") from None
 
 
-SETTINGS = {
-    "DATABASE": Setting("instance/everruns.db", _path, "database file; relative to the current directory"),
-    "DATABASE_TIMEOUT": Setting("5", _seconds(3600), "seconds to wait for a locked database"),
-    "READ_ONLY": Setting("0", _flag, "1 on a read replica: refuse all writes"),
-    "MAX_REPLICA_LAG": Setting(
-        "0", _seconds(7 * 24 * 3600), "respond 503 when a replica is older, in seconds; 0: never"
-    ),
-    "CACHED_RESPONSES": Setting("16", _whole_number(10_000), "recent responses that each thread keeps; 0: none"),
+# The default, and the function that returns the value or raises `ValueError` with the rule.
+SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "DATABASE": ("instance/everruns.db", _path),  # relative to the current directory
+    "DATABASE_TIMEOUT": ("5", _seconds(3600)),  # to wait for a lock
+    "READ_ONLY": ("0", _flag),  # 1 on a read replica: refuse all writes
+    "MAX_REPLICA_LAG": ("0", _seconds(7 * 24 * 3600)),  # respond 503 when a replica is older; 0: never
+    "CACHED_RESPONSES": ("16", _whole_number(10_000)),  # recent responses that each thread keeps
 }
-
 
 # Read by deploy/gunicorn.conf.py, by `everruns pull` and by the official SDK.
 OTHER_SETTINGS = ("BIND", "WORKERS", "STATSD", "PULL_KEY", "API_URL", "API_KEY")
@@ -77,14 +68,12 @@ OTHER_SETTINGS = ("BIND", "WORKERS", "STATSD", "PULL_KEY", "API_URL", "API_KEY")
 def unknown_settings(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return a warning for each `EVERRUNS_*` variable that is not a setting, perhaps a misspelt one."""
     known = (*SETTINGS, *OTHER_SETTINGS)
-    warnings = []
-    for variable in sorted(environ):
-        name = variable.removeprefix("EVERRUNS_")
-        if name != variable and name not in known:
-            similar = get_close_matches(name, known, 1)
-            hint = f"; did you mean EVERRUNS_{similar[0]}?" if similar else ""
-            warnings.append(f"{variable} is not a setting{hint}")
-    return warnings
+    names = [key.removeprefix("EVERRUNS_") for key in sorted(environ) if key.startswith("EVERRUNS_")]
+    return [
+        f"EVERRUNS_{name} is not a setting{did_you_mean(name, known, 'EVERRUNS_')}"
+        for name in names
+        if name not in known
+    ]
 
 
 def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -93,10 +82,10 @@ def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] 
     Raises `SystemExit` with one line that names an invalid setting and its rule.
     """
     values: dict[str, Any] = {}
-    for name, setting in SETTINGS.items():
-        text = str((overrides or {}).get(name, environ.get(f"EVERRUNS_{name}", setting.default)))
+    for name, (default, check) in SETTINGS.items():
+        text = str((overrides or {}).get(name, environ.get(f"EVERRUNS_{name}", default)))
         try:
-            values[name.lower()] = setting.check(text)
+            values[name.lower()] = check(text)
         except ValueError as error:
             raise SystemExit(f"EVERRUNS_{name} must be {error}; got {text!r}") from None
     return Config(**values)
