@@ -2,14 +2,14 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator
 
 from marshmallow import ValidationError
 
+from everruns.hints import did_you_mean
 from everruns.ids import BASE_HARNESS, canonical_id
 from everruns.records import Organization, Outcome, Record
-from everruns.schemas.fields import escape, flatten, is_empty, known_keys, shown
+from everruns.schemas.fields import REFERENCE_KEYS, escape, flatten, is_empty, known_keys, shown
 from everruns.store import tables
 from everruns.transfer.kinds import AGENT, COMPUTED_KEYS, HARNESS, KINDS, SESSION, Kind
 from everruns.transfer.parser import Group, ParsedRecord
@@ -23,45 +23,35 @@ _KNOWN_KEYS = {kind.name: {*known_keys(kind.schema), *COMPUTED_KEYS} for kind in
 
 
 class ImportRefused(Exception):
-    """Nothing must be stored; `errors` has up to 20 lines with file, line, key and rule."""
-
-    def __init__(self, errors: list[str]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = errors
+    """The input is invalid; the caller rolls back. The message has a line for each error."""
 
 
 class Summary:
-    """What an import did, and what it did not keep."""
+    """Counts and notes of an import."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[tuple[str, Outcome]] = Counter()
-        self.unknown_keys: Counter[tuple[str, str]] = Counter()
+        self.unknown_keys: Counter[tuple[str, str, str]] = Counter()  # by kind, path before the key, and key
         self.converted_statuses: Counter[str] = Counter()
         self.sessions_without_created_at = 0
 
-    def lines(self) -> list[str]:
-        """Return the summary for a person."""
-        return [*self._outcomes(), *self._notes()]
-
-    def _outcomes(self) -> Iterable[str]:
-        for kind, plural in ((kind.name, kind.plural) for kind in (HARNESS, AGENT, SESSION)):
-            counts = [f"{self.outcomes[kind, outcome]} {outcome}" for outcome in ("new", "changed", "unchanged")]
-            if older := self.outcomes[kind, "older"]:
+    def lines(self) -> Iterator[str]:
+        """Yield the summary for a person."""
+        for kind in (HARNESS, AGENT, SESSION):
+            counts = [f"{self.outcomes[kind.name, outcome]} {outcome}" for outcome in ("new", "changed", "unchanged")]
+            if older := self.outcomes[kind.name, "older"]:
                 counts.append(f"{older} skipped, as a newer version is stored")
-            if kind != "harness" or any(kind == stored for stored, _ in self.outcomes):
-                yield f"{plural}: {', '.join(counts)}"
-
-    def _notes(self) -> Iterable[str]:
+            if kind is not HARNESS or any(name == kind.name for name, _ in self.outcomes):
+                yield f"{kind.plural}: {', '.join(counts)}"
         if not self.outcomes:
             yield "note: there was no record in the input"
         for status, count in self.converted_statuses.items():
             yield f"note: status {status} was stored as active in {count} sessions"
         if self.sessions_without_created_at:
             yield f"note: {self.sessions_without_created_at} new sessions had no created_at; they got the current time"
-        for (kind, key), count in self.unknown_keys.most_common(MAX_UNKNOWN_KEYS):
-            similar = get_close_matches(key, known_keys(KINDS[kind].schema), 1, 0.75)
-            hint = f"; did you mean {similar[0]}?" if similar else ""
-            yield f"note: {shown(key)} of {count} {kind} records was not kept{hint}"
+        for (name, path, key), count in self.unknown_keys.most_common(MAX_UNKNOWN_KEYS):
+            hint = did_you_mean(key, REFERENCE_KEYS if path else known_keys(KINDS[name].schema))
+            yield f"note: {shown(path + key)} of {count} {name} records was not kept{hint}"
 
 
 class Import:
@@ -80,7 +70,8 @@ class Import:
         self.summary = Summary()
         self.errors: list[str] = []
         self.row_ids: dict[tuple[str, str], int] = {}  # by kind and canonical id
-        self.missing: dict[tuple[str, str], str] = {}  # referenced before they came, and the error if they never come
+        # Reserved ids of agents and harnesses not imported yet, with the error to report if they stay missing.
+        self.missing: dict[tuple[str, str], str] = {}
         self.next_ids = {kind.name: tables.next_id(connection, kind.table) for kind in (AGENT, HARNESS)}
 
     def run(self, groups: Iterable[Group]) -> Summary:
@@ -97,7 +88,7 @@ class Import:
                 break
         self.errors = self.errors or list(self.missing.values())
         if self.errors:
-            raise ImportRefused(self.errors[:MAX_ERRORS])
+            raise ImportRefused("\n".join(self.errors[:MAX_ERRORS]))
         return self.summary
 
     def _load(self, parsed: ParsedRecord) -> tuple[Kind, Record] | None:
@@ -106,19 +97,19 @@ class Import:
             return None
         try:
             kind = _kind(parsed.record)
-            record = self._adapt(kind, parsed.record)
-            self._note_unknown_keys(kind, record)
-            loaded: Record = kind.schema.load(record, partial=("name",))
+            record = self._convert(kind, parsed.record)
+            loaded: Record = kind.schema.load(record, partial=None if kind is SESSION else ("name",))
             if canonical_id(loaded["public_id"]) == BASE_HARNESS and loaded.get("capabilities"):
                 rule = "must be empty for the base harness, which is built in; use another id for your own harness"
                 raise ValidationError({"capabilities": [rule]})
         except ValidationError as error:
             self.errors += (f"{parsed.where}: {path} {message}" for path, message in flatten(error.messages_dict))
             return None
+        self._note_unknown_keys(kind, record)
         return kind, loaded
 
-    def _adapt(self, kind: Kind, record: Record) -> Record:
-        """Return `record` without what only other releases of Everruns write."""
+    def _convert(self, kind: Kind, record: Record) -> Record:
+        """Convert values of newer Everruns releases to those stored here."""
         status = record.get("status")
         if kind is SESSION and status in ACTIVE_STATUSES:
             self.summary.converted_statuses[status] += 1
@@ -128,35 +119,33 @@ class Import:
         return record
 
     def _note_unknown_keys(self, kind: Kind, record: Record) -> None:
-        for key in record.keys() - _KNOWN_KEYS[kind.name]:
-            if not is_empty(record[key]):
-                self.summary.unknown_keys[kind.name, key] += 1
+        known = _KNOWN_KEYS[kind.name]
+        unknown = [("", key) for key in record if key not in known and not is_empty(record[key])]
+        for reference in record.get("capabilities") or ():
+            if isinstance(reference, dict):
+                unknown += [
+                    ("capabilities[].", key)
+                    for key in reference
+                    if key not in REFERENCE_KEYS and not is_empty(reference[key])
+                ]
+        for path, key in dict.fromkeys(unknown):
+            self.summary.unknown_keys[kind.name, path, key] += 1
 
     def _save(self, where: str, kind: Kind, record: Record) -> None:
-        public_id = record["public_id"]
-        if canonical_id(public_id) == BASE_HARNESS:
+        reference = (kind.name, canonical_id(record["public_id"]))
+        if reference[1] == BASE_HARNESS:
             self.summary.outcomes[kind.name, "unchanged"] += 1
             return
         for name in kind.references:
             if (key := f"{name}_id") in record:
                 record[key] = self._row_id(KINDS[name], record[key], where)
-        if kind is SESSION:
-            saved = self._store(kind, record)
-            if saved.outcome == "new" and "created_at" not in record:
-                self.summary.sessions_without_created_at += 1
-        else:
-            if not self.merge or self._find(kind, public_id) is None:
-                record.setdefault("name", public_id)
-            reference = (kind.name, canonical_id(public_id))
-            was_missing = self.missing.pop(reference, None)
-            saved = self._store(kind, record, self.row_ids[reference] if was_missing else self.next_ids[kind.name])
-            if saved.id == self.next_ids[kind.name]:
-                self.next_ids[kind.name] += 1
-            self.row_ids[reference] = saved.id
-        self.summary.outcomes[kind.name, saved.outcome] += 1
-
-    def _store(self, kind: Kind, record: Record, new_id: int | None = None) -> tables.Saved:
-        return tables.save(
+        new_id = None
+        if kind is not SESSION:
+            if not self.merge or self._find(kind, record["public_id"]) is None:
+                record.setdefault("name", record["public_id"])
+            is_reserved = self.missing.pop(reference, None) is not None
+            new_id = self.row_ids[reference] if is_reserved else self.next_ids[kind.name]
+        saved = tables.save(
             self.connection,
             kind.table,
             self.organization.id,
@@ -165,6 +154,12 @@ class Import:
             skip_older=True,
             new_id=new_id,
         )
+        self.summary.outcomes[kind.name, saved.outcome] += 1
+        if kind is not SESSION:
+            self.row_ids[reference] = saved.id
+            self.next_ids[kind.name] = max(self.next_ids[kind.name], saved.id + 1)
+        elif saved.outcome == "new" and "created_at" not in record:
+            self.summary.sessions_without_created_at += 1
 
     def _row_id(self, kind: Kind, public_id: str | None, where: str) -> int | None:
         """Return the internal id of the agent or harness that the record at `where` refers to; None for no such."""

@@ -124,8 +124,9 @@ def test_all_keys_of_agents_and_harnesses_are_kept(
 def test_a_capability_may_be_an_id_or_an_object(
     database: Database, organization: Organization, run_import: Import
 ) -> None:
-    given = ["skills", {"ref": "openui"}, {"ref": "a2ui", "config": None}, {"ref": "x", "config": {}, "more": 1}]
-    run_import(agent_record(), session_record(capabilities=given))
+    given = ["skills", {"ref": "openui"}, {"ref": "a2ui", "config": None}, {"ref": "x", "config": {}, "more": None}]
+    result = run_import(agent_record(), session_record(capabilities=given))
+    assert "note: " not in result.stderr
     assert stored(database, organization)["session_1"]["capabilities"] == [
         {"ref": "skills"},
         {"ref": "openui"},
@@ -408,13 +409,24 @@ def test_unknown_keys_are_named_with_a_hint(run_import: Import) -> None:
         session_record(1, createdAt="2026-01-01T00:00:00Z", usage={"input_tokens": 5}),
         session_record(2, usage={"input_tokens": 5}, titel="x", **{"\x1b[2J": 1}),
     )
-    assert sorted(result.stderr.splitlines()[2:]) == [
-        "note: 'Capabilities' of 1 agent records was not kept; did you mean capabilities?",
-        "note: '\\u001b[2J' of 1 session records was not kept",
-        "note: 'createdAt' of 1 session records was not kept; did you mean created_at?",
-        "note: 'model' of 1 agent records was not kept",
-        "note: 'titel' of 1 session records was not kept; did you mean title?",
+    assert result.stderr.splitlines()[2:] == [  # the most frequent first, then in the order of the input
         "note: 'usage' of 2 session records was not kept",
+        "note: 'model' of 1 agent records was not kept",
+        "note: 'Capabilities' of 1 agent records was not kept; did you mean capabilities?",
+        "note: 'createdAt' of 1 session records was not kept; did you mean created_at?",
+        "note: 'titel' of 1 session records was not kept; did you mean title?",
+        "note: '\\u001b[2J' of 1 session records was not kept",
+    ]
+
+
+def test_unknown_keys_of_a_capability_are_named_once_per_record(run_import: Import) -> None:
+    references = [{"ref": "a", "more": 1, "confg": {}}, {"ref": "b", "more": 2, "confg": {"x": 1}, "ref ": None}, "c"]
+    records = (session_record(n, agent_id=None, capabilities=references) for n in (1, 2))
+    result = run_import(harness_record("harness_1", capabilities=references[:1]), *records)
+    assert result.stderr.splitlines()[3:] == [
+        "note: 'capabilities[].more' of 2 session records was not kept",
+        "note: 'capabilities[].confg' of 2 session records was not kept; did you mean config?",
+        "note: 'capabilities[].more' of 1 harness records was not kept",
     ]
 
 
