@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -298,9 +298,7 @@ def import_(database: Database, org: str, merge: bool, files: tuple[str, ...]) -
     database.refuse_on_replica()
     with database.read() as connection:
         find_organization(connection, org)  # before a pipe is read, which may take long
-    with ExitStack() as stack:
-        inputs = [stack.enter_context(parser.open_input(name, sys.stdin.buffer)) for name in files]
-        groups = (group for name, file in zip(files, inputs, strict=True) for group in parser.parse(name, file))
+    with parser.parse_files(files, sys.stdin.buffer) as groups:
         summary = _import(database, org, groups, merge)
     for line in summary.lines():
         note(line)

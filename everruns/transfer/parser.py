@@ -1,11 +1,14 @@
-"""Files → records: finds JSON objects in pages, arrays, single objects and NDJSON, in constant memory."""
+"""Files → records: finds JSON objects in pages, arrays, single objects and NDJSON, in constant memory.
+
+Does not look at keys; see importer.py.
+"""
 
 import gzip
 import json
 import shutil
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
@@ -31,19 +34,28 @@ Group = list[ParsedRecord]
 
 
 @contextmanager
-def open_input(name: str, standard_input: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Open the file `name`, `-` being `standard_input`; a pipe is copied to a temporary file. Raises `OSError`.
+def parse_files(names: Sequence[str], standard_input: IO[bytes]) -> Iterator[Iterator[Group]]:
+    """Yield the groups of the files `names`, `-` being `standard_input`. Raises `OSError`.
 
-    Reading a pipe may take any time, during which an import must not lock the database.
+    Regular files are opened one by one. Pipes are copied to temporary files before: reading one may take any time,
+    during which an import must not lock the database.
     """
-    with standard_input if name == "-" else open(name, "rb") as file:
-        if file.seekable():
-            yield file
-            return
-        with TemporaryFile() as copy:
-            shutil.copyfileobj(file, copy)
-            copy.seek(0)
-            yield copy
+    opened: dict[str, IO[bytes]] = {}
+    with ExitStack() as stack:
+        for name in dict.fromkeys(names):
+            with nullcontext(standard_input) if name == "-" else open(name, "rb") as file:
+                if not file.seekable():
+                    opened[name] = stack.enter_context(TemporaryFile())
+                    shutil.copyfileobj(file, opened[name])
+                    opened[name].seek(0)
+                elif name == "-":
+                    opened[name] = file
+        yield (group for name in names for group in _parse_file(name, opened.get(name)))
+
+
+def _parse_file(name: str, opened: IO[bytes] | None) -> Iterator[Group]:
+    with nullcontext(opened) if opened else open(name, "rb") as file:
+        yield from parse(name, file)
 
 
 def parse(name: str, file: IO[bytes]) -> Iterator[Group]:

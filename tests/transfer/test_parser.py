@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from everruns.transfer.parser import ParsedRecord, open_input, parse
+from everruns.transfer.parser import ParsedRecord, parse, parse_files
 
 A, B = {"id": "a"}, {"id": "b"}
 MIB = 1024 * 1024
@@ -169,12 +169,29 @@ def first_error_of(file: io.BytesIO) -> str:
     return next(record.error for group in parse("data", file) for record in group if record.error)
 
 
-def test_a_file_is_opened_by_its_name_and_a_dash_is_standard_input(tmp_path: Path) -> None:
+def test_files_are_parsed_in_their_order_and_a_dash_is_standard_input(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    path.write_bytes(b"from the file")
-    for name, content in ((str(path), b"from the file"), ("-", b"from standard input")):
-        with open_input(name, io.BytesIO(b"from standard input")) as file:
-            assert file.read() == content
+    path.write_bytes(b'{"id": "a"}')
+    with parse_files([str(path), "-", str(path)], io.BytesIO(b'{"id": "b"}')) as groups:
+        records = [record for group in groups for record in group]
+    assert [record.where for record in records] == [f"{path}:1", "-:1", f"{path}:1"]
+    assert [record.record for record in records] == [A, B, A]
+
+
+@pytest.mark.parametrize("count", [1, 2000])
+def test_no_more_than_one_of_many_files_is_open(tmp_path: Path, count: int) -> None:
+    for number in range(count):
+        (tmp_path / f"file{number}").write_bytes(b'{"id": "a"}')
+    before = len(os.listdir("/proc/self/fd"))
+    with parse_files(list(map(str, tmp_path.iterdir())), io.BytesIO()) as groups:
+        assert [len(os.listdir("/proc/self/fd")) - before for _ in groups] == [1] * count
+
+
+def test_a_file_that_cannot_be_opened_is_an_error_before_any_is_parsed(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"{}")
+    with pytest.raises(FileNotFoundError), parse_files([str(path), str(tmp_path / "none")], io.BytesIO()):
+        pass
 
 
 def test_a_pipe_is_copied_before_it_is_parsed(tmp_path: Path) -> None:
@@ -182,7 +199,7 @@ def test_a_pipe_is_copied_before_it_is_parsed(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=[b'{"id": "a"}\n' * 20_000])
     writer.start()
-    with open_input(str(pipe), io.BytesIO()) as file:
+    with parse_files([str(pipe)], io.BytesIO()) as groups:
         writer.join(60)
         assert not writer.is_alive()
-        assert sum(len(group) for group in parse("pipe", file)) == 20_000
+        assert sum(map(len, groups)) == 20_000
