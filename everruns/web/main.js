@@ -155,7 +155,7 @@ function showEmpty(total) {
 /** Show how to bring the first sessions to the organization; kept as it is while nothing changes. */
 function showFirstSteps() {
   const { name = "Your organization", id = "ORG" } = names.organization ?? {};
-  const command = `everruns import --org ${id} FILE`;
+  const command = `everruns import ${id} FILE`;
   if (byId("placeholder").dataset.steps === command && !byId("placeholder").hidden) return;
   const curl = curlCommand("v1/sessions", `-X POST -H "Content-Type: application/json" -d '{"title": "First session"}' `);
   table.showPlaceholder(

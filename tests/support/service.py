@@ -60,7 +60,7 @@ class Service:
     def import_records(self, organization: Organization, *records: dict[str, object]) -> None:
         """Import records in the order of storing."""
         lines = "".join(json.dumps(record) + "\n" for record in records)
-        self.command("import", "--org", organization.id, "-", stdin=lines)
+        self.command("import", organization.id, "-", stdin=lines)
 
     def start(self) -> None:
         """Start gunicorn, and wait until it responds: the listening socket queues the request until then."""

@@ -67,7 +67,7 @@ def test_an_empty_organization_is_told_how_to_get_sessions(page: Page, service: 
     expect(page.get_by_role("heading", name="No sessions yet")).to_be_visible()
     expect(page.locator("#placeholder")).to_contain_text(f"Acme ({organization.id}) has no sessions.")
     command, curl = page.locator("#placeholder pre").all_inner_texts()
-    assert command == f"everruns import --org {organization.id} FILE"
+    assert command == f"everruns import {organization.id} FILE"
     expect(page.get_by_role("table")).to_be_hidden()
     expect_range(page, "No sessions")
     expect(page.locator("#chart-note")).to_contain_text("No sessions were created in these 28 days.")
