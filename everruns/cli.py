@@ -1,5 +1,6 @@
 """The commands of `everruns`. Standard output carries what a script would use, alone; everything else is on stderr."""
 
+import io
 import os
 import signal
 import sqlite3
@@ -15,15 +16,16 @@ import click
 
 from everruns import __version__, config
 from everruns.ids import is_id
-from everruns.records import Organization
+from everruns.records import Organization, SessionsQuery
 from everruns.schemas.fields import escape
 from everruns.schemas.resources import SESSION_STATUSES
-from everruns.store import agents, catalog, check, derived, heartbeat, organizations, schema, sessions
+from everruns.store import agents, catalog, check, derived, heartbeat, organizations, schema, sessions, tables
 from everruns.store.db import Database, DatabaseUnavailable, ReadOnlyReplica, explain
 from everruns.timestamps import parse_timestamp
 from everruns.transfer import catalog as catalog_file
-from everruns.transfer import demo, exporter, parser
+from everruns.transfer import demo, parser
 from everruns.transfer.importer import Import, ImportRefused, Summary
+from everruns.transfer.kinds import AGENT, HARNESS, SESSION
 from everruns.transfer.puller import Pull, PullFailed
 
 MAX_LISTED = 5
@@ -43,8 +45,8 @@ class _Group(click.Group):
         except sqlite3.Error as error:
             raise click.ClickException(f"{explain(error, ctx.obj.path)}; nothing was changed") from None
         except PermissionError as error:
-            advice = "this user has no permission; '- <' passes a file to import, and '>' takes one from export"
-            raise click.ClickException(f"{error.filename}: {advice}") from None
+            advice = "run as a user with access, or use 'everruns import ORG - < FILE' and 'everruns export ORG > FILE'"
+            raise click.ClickException(f"{error.filename}: permission denied; {advice}") from None
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -60,6 +62,8 @@ def main(ctx: click.Context) -> None:
 
     The database is the file named by EVERRUNS_DATABASE, by default instance/everruns.db.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # as import reads it, in any locale
     for warning in config.unknown_settings():
         note(f"warning: {warning}")
     settings = config.load()
@@ -100,6 +104,15 @@ class _OrganizationCommand(click.Command):
             elif arg == "--org" and index + 1 < len(args):
                 args = [args[index + 1], *args[:index], *args[index + 2 :]]
         return super().parse_args(ctx, args)
+
+
+def organization_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Return a decorator that makes a command of a function of the database, `org` and further parameters."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        return main.command(name, cls=_OrganizationCommand)(click.argument("org")(click.pass_obj(function)))
+
+    return decorate
 
 
 def _check_org_id(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
@@ -168,10 +181,8 @@ def list_orgs(database: Database) -> None:
             click.echo(f"{organization.public_id}\t{' '.join(organization.name.split())}\t{sessions}")
 
 
-@main.command("rename-org", cls=_OrganizationCommand)
-@click.argument("org")
+@organization_command("rename-org")
 @click.argument("name", callback=_check_name)
-@click.pass_obj
 def rename_org(database: Database, org: str, name: str) -> None:
     """Give the organization ORG another name."""
     with write(database) as connection:
@@ -179,25 +190,21 @@ def rename_org(database: Database, org: str, name: str) -> None:
     note("renamed")
 
 
-@main.command("delete-org", cls=_OrganizationCommand)
-@click.argument("org")
+@organization_command("delete-org")
 @click.option("--yes", is_flag=True, required=True, help="Required: everything of the organization is deleted.")
-@click.pass_obj
 def delete_org(database: Database, org: str, yes: bool) -> None:
     """Delete the organization ORG with its keys, sessions, agents and harnesses."""
     with write(database) as connection:
         organization = find_organization(connection, org)
         organizations.delete_keys(connection, organization)
-    deleted = _prune(database, lambda connection: sessions.prune(connection, organization, limit=BATCH))
+    deleted = _prune(database, organization, SessionsQuery(limit=BATCH))
     with write(database) as connection:
         organizations.delete_organization(connection, organization)
     note(f"deleted the organization and {deleted} sessions")
 
 
-@main.command("delete-session", cls=_OrganizationCommand)
-@click.argument("org")
+@organization_command("delete-session")
 @click.argument("ids", metavar="ID…", nargs=-1, required=True)
-@click.pass_obj
 def delete_session(database: Database, org: str, ids: tuple[str, ...]) -> None:
     """Delete sessions of the organization ORG: all of them, or none when one does not exist. Prints how many."""
     with write(database) as connection:
@@ -208,35 +215,31 @@ def delete_session(database: Database, org: str, ids: tuple[str, ...]) -> None:
     click.echo(len(ids))
 
 
-@main.command("prune", cls=_OrganizationCommand)
-@click.argument("org")
+@organization_command("prune")
 @click.option("--before", required=True, callback=_parse_time, help="Only sessions created before this ISO 8601 time.")
 @click.option("--status", type=click.Choice(SESSION_STATUSES), help="Only sessions with this status.")
 @click.option("--agent", metavar="agent_…", help="Only sessions of this agent.")
 @click.option("--dry-run", is_flag=True, help="Delete nothing.")
-@click.pass_obj
 def prune(database: Database, org: str, before: str, status: str | None, agent: str | None, dry_run: bool) -> None:
     """Delete old sessions of the organization ORG, in short transactions. Prints how many."""
     with database.read() as connection:
         organization = find_organization(connection, org)
         if agent is not None and not agents.exists(connection, organization, agent):
             raise click.ClickException(f"there is no agent {escape(agent)} in {org}; nothing was deleted")
-        matching = sessions.prune(connection, organization, before, status, agent)
-    if dry_run:
-        click.echo(matching)
-    else:
-        click.echo(
-            _prune(database, lambda connection: sessions.prune(connection, organization, before, status, agent, BATCH))
-        )
+        query = SessionsQuery(agent, created_before=before, status=status, limit=BATCH)
+        if dry_run:
+            click.echo(sessions.count_by_status(connection, organization, query)[status or "total"])
+            return
+    click.echo(_prune(database, organization, query))
 
 
-def _prune(database: Database, prune_batch: Callable[[sqlite3.Connection], int]) -> int:
+def _prune(database: Database, organization: Organization, query: SessionsQuery) -> int:
     deleted = 0
     while True:
         started = time.monotonic()
         try:
             with database.write() as connection:
-                batch = prune_batch(connection)
+                batch = sessions.prune(connection, organization, query)
         except sqlite3.Error as error:
             reason = explain(error, database.path)
             raise click.ClickException(f"{reason}; {deleted} sessions were deleted before") from None
@@ -247,12 +250,10 @@ def _prune(database: Database, prune_batch: Callable[[sqlite3.Connection], int])
         time.sleep(time.monotonic() - started)  # SQLite has no queue: without a pause, waiting writers find no gap
 
 
-@main.command("create-key", cls=_OrganizationCommand)
-@click.argument("org")
+@organization_command("create-key")
 @click.option("--name", default="", help="What the key is for.")
 @click.option("--expires-in-days", type=click.IntRange(1, 36500), help="Default: never.")
 @click.option("--read-only", is_flag=True, help="For dashboards: the key cannot change anything.")
-@click.pass_obj
 def create_key(database: Database, org: str, name: str, expires_in_days: int | None, read_only: bool) -> None:
     """Create an API key of the organization ORG and print it: the only time it is shown."""
     with write(database) as connection:
@@ -260,9 +261,7 @@ def create_key(database: Database, org: str, name: str, expires_in_days: int | N
         click.echo(organizations.create_key(connection, organization, name, expires_in_days, read_only))
 
 
-@main.command("list-keys", cls=_OrganizationCommand)
-@click.argument("org")
-@click.pass_obj
+@organization_command("list-keys")
 def list_keys(database: Database, org: str) -> None:
     """List the keys of the organization ORG: tab-separated prefix, name, created, expires, revoked, access."""
     with database.read() as connection:
@@ -272,10 +271,8 @@ def list_keys(database: Database, org: str) -> None:
             click.echo("\t".join(" ".join((cell or "").split()) or "-" for cell in key))
 
 
-@main.command("revoke-key", cls=_OrganizationCommand)
-@click.argument("org")
+@organization_command("revoke-key")
 @click.argument("prefix")
-@click.pass_obj
 def revoke_key(database: Database, org: str, prefix: str) -> None:
     """Revoke the key of the organization ORG that starts with PREFIX, as list-keys shows it."""
     with write(database) as connection:
@@ -285,11 +282,9 @@ def revoke_key(database: Database, org: str, prefix: str) -> None:
     note("revoked")
 
 
-@main.command("import", cls=_OrganizationCommand)
-@click.argument("org")
+@organization_command("import")
 @click.option("--merge", is_flag=True, help="Keep stored values of keys that a record does not have.")
 @click.argument("files", metavar="FILE…", nargs=-1, required=True)
-@click.pass_obj
 def import_(database: Database, org: str, merge: bool, files: tuple[str, ...]) -> None:
     """Import harnesses, agents and sessions into the organization ORG, as the Everruns API serves them.
 
@@ -316,10 +311,8 @@ def _progress_bar(items: Iterable[Any], label: str) -> Any:
     return click.progressbar(items, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
-@main.command("pull", cls=_OrganizationCommand)
-@click.argument("org")
+@organization_command("pull")
 @click.option("--from", "url", metavar="URL", required=True, help="The address of the server, without /v1.")
-@click.pass_obj
 def pull(database: Database, org: str, url: str) -> None:
     """Copy harnesses, agents and sessions of another Everruns server into the organization ORG. All or nothing.
 
@@ -344,14 +337,14 @@ def pull(database: Database, org: str, url: str) -> None:
         note(line)
 
 
-@main.command("export", cls=_OrganizationCommand)
-@click.argument("org")
-@click.pass_obj
+@organization_command("export")
 def export(database: Database, org: str) -> None:
     """Print everything of the organization ORG as lines that import takes: harnesses, agents, sessions."""
     with database.read() as connection:
-        for line in exporter.export(connection, find_organization(connection, org)):
-            click.echo(line)
+        organization = find_organization(connection, org)
+        for kind in (HARNESS, AGENT, SESSION):
+            for line in tables.render_all(connection, kind.table, organization):
+                click.echo(line)
 
 
 @main.command("load-catalog")
@@ -385,12 +378,8 @@ def check_(database: Database, repair: bool) -> None:
     for error in errors:
         click.echo(error)
     if errors:
-        advice = (
-            "restore a backup"
-            if repair
-            else "'everruns check --repair' corrects what is derived; otherwise restore a backup"
-        )
-        raise click.ClickException(f"{len(errors)} errors; {advice}")
+        advice = "" if repair else "'everruns check --repair' corrects what is derived; otherwise "
+        raise click.ClickException(f"{len(errors)} errors; {advice}restore a backup")
     note("no errors")
 
 

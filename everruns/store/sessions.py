@@ -184,22 +184,10 @@ def delete_session(connection: sqlite3.Connection, organization: Organization, p
     return row_id is not None
 
 
-def prune(
-    connection: sqlite3.Connection,
-    organization: Organization,
-    created_before: str = counts.END,
-    status: str | None = None,
-    agent_id: str | None = None,
-    limit: int | None = None,
-) -> int:
-    """Delete sessions that were created before a time, at most `limit`, and return how many.
-
-    A `limit` of None deletes nothing and returns how many there are.
-    """
-    filters = _filters(connection, organization, agent_id)._replace(status=status)
-    if limit is None:
-        return counts.count(connection, filters, created_before=created_before)
-    values = {**filters.values, "created_before": created_before, "limit": limit}
+def prune(connection: sqlite3.Connection, organization: Organization, query: SessionsQuery) -> int:
+    """Delete at most `query.limit` sessions that match `query`, and return how many."""
+    filters = _filters(connection, organization, query.agent_id)._replace(status=query.status)
+    values = {**filters.values, "created_before": query.created_before or counts.END, "limit": query.limit}
     return connection.execute(PRUNE.format(conditions=filters.conditions), values).rowcount
 
 

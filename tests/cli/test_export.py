@@ -1,4 +1,4 @@
-"""Exports: everything of an organization, in a form that an import takes."""
+"""`everruns export`: everything of an organization, in a form that `everruns import` takes."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,9 @@ from flask.testing import FlaskClient
 
 from everruns.records import Organization
 from everruns.store.db import Database
-from everruns.transfer.exporter import export
 from tests.support.commands import CommandRunner
-from tests.support.database import create_organization, execute, import_records
+from tests.support.database import create_organization, execute, export, import_records
+from tests.support.processes import run_process
 from tests.support.records import agent_record, harness_record, session_record
 
 SAMPLE = Path(__file__).parent.parent / "sample-export.ndjson"
@@ -88,3 +88,13 @@ def test_an_export_sees_one_snapshot(database: Database, organization: Organizat
         first = next(lines)
         execute(database.path, "DELETE FROM sessions")
         assert len([first, *lines]) == 47
+
+
+def test_an_export_is_utf8_in_any_locale(organization: Organization, run_command: CommandRunner) -> None:
+    exported = run_command("export", organization.public_id).stdout
+    assert "ü" in exported
+    run_command("rename-org", organization.public_id, "密钥")
+    for command in (["export", organization.public_id], ["list-orgs"]):
+        result = run_process(run_command.path, *command, PYTHONIOENCODING="latin-1")  # as a Latin-1 locale
+        assert result.returncode == 0
+        assert result.stdout == run_command(*command).stdout

@@ -20,8 +20,7 @@ from everruns.schemas.queries import sessions_query
 from everruns.store import check
 from everruns.store.db import Database
 from everruns.store.sessions import list_sessions
-from everruns.transfer.exporter import export
-from tests.support.database import create_organization, execute, import_records
+from tests.support.database import create_organization, execute, export, import_records
 from tests.support.features import expected_features
 from tests.support.records import AGENT_ID, agent_record, harness_record, session_record
 from tests.support.sql import execute_without_foreign_keys

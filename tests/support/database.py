@@ -1,15 +1,17 @@
 """Making databases and filling them."""
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from everruns.records import Organization
-from everruns.store import catalog, derived, organizations, schema
+from everruns.store import catalog, derived, organizations, schema, tables
 from everruns.store.db import Database
 from everruns.transfer import catalog as catalog_file
 from everruns.transfer.importer import Import, Summary
+from everruns.transfer.kinds import AGENT, HARNESS, SESSION
 from everruns.transfer.parser import ParsedRecord
 
 
@@ -35,6 +37,12 @@ def import_records(
     groups = ([ParsedRecord(f"record {number}", record)] for number, record in enumerate(records, 1))
     with database.write() as connection:
         return Import(connection, organization, merge).run(groups)
+
+
+def export(connection: sqlite3.Connection, organization: Organization) -> Iterator[str]:
+    """Yield the records of an organization as `everruns export` prints them."""
+    for kind in (HARNESS, AGENT, SESSION):
+        yield from tables.render_all(connection, kind.table, organization)
 
 
 def execute(path: Path, sql: str, *values: object, foreign_keys: bool = True) -> list[Any]:

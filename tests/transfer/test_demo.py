@@ -14,8 +14,8 @@ from everruns.ids import BASE_HARNESS
 from everruns.store.db import Database
 from everruns.store.organizations import create_organization
 from everruns.transfer import demo
-from everruns.transfer.exporter import export
 from everruns.transfer.importer import Import
+from tests.support.database import export
 from tests.support.features import BUILT_IN_CATALOG
 
 TEXTS = json.loads(Path(demo.__file__).with_name("demo.json").read_text("utf-8"))

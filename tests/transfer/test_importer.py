@@ -15,10 +15,9 @@ from everruns.ids import BASE_HARNESS
 from everruns.records import Organization
 from everruns.store.db import Database
 from everruns.timestamps import now
-from everruns.transfer.exporter import export
 from tests.support.client import ids
 from tests.support.commands import CommandRunner
-from tests.support.database import create_organization, execute, import_records
+from tests.support.database import create_organization, execute, export, import_records
 from tests.support.records import AGENT_ID, agent_record, harness_record, session_record
 
 SAMPLE = Path(__file__).parent.parent / "sample-export.ndjson"
