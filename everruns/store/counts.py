@@ -1,15 +1,14 @@
 """Counting sessions, and finding a page at any depth, from `session_counts`: the cost is the same at any size.
 
-Within one day sessions are counted one by one, so that the cost grows with the largest day.
+For queries without tags and search; the others are counted by `sessions.COUNT_MATCHES`. Within one day sessions are
+counted one by one, so that the cost grows with that day.
 """
 
 import sqlite3
 from datetime import date, timedelta
 
-from everruns.store.filters import Filters
+from everruns.store.filters import BEGINNING, END, Filters
 
-BEGINNING = ""  # sorts before all timestamps
-END = "~"  # sorts after all timestamps, and after all that begin with the text before it
 YEAR, MONTH, DAY = 4, 7, 10  # how many characters of a timestamp name the period
 
 COUNT_ALL = """
@@ -37,11 +36,7 @@ WHERE organization_id = :organization_id
 
 COUNT_IN_DAY = """
 SELECT COUNT(*)
-FROM sessions
-WHERE organization_id = :organization_id
-  {conditions}
-  AND created_at >= :day
-  AND created_at < :timestamp
+{matching}
 """
 
 PERIODS_NEWEST_FIRST = """
@@ -50,52 +45,40 @@ FROM session_counts
 WHERE organization_id = :organization_id
   AND agent_id = :agent_id
   AND precision = :precision
-  AND period >= :within
-  AND period < :within || '~'
+  AND period >= :first
+  AND period < :end
   AND (:status IS NULL OR status = :status)
 GROUP BY period
 ORDER BY period DESC
 """
 
-COUNT_BY_DAY = """
-SELECT period, SUM(sessions)
-FROM session_counts
-WHERE organization_id = :organization_id
-  AND agent_id = :agent_id
-  AND precision = 10
-  AND period BETWEEN :first AND :last
-  AND (:status IS NULL OR status = :status)
-GROUP BY period
-"""
 
-
-def count(
-    connection: sqlite3.Connection, filters: Filters, created_after: str = BEGINNING, created_before: str = END
-) -> int:
-    """Return how many sessions match `filters` and were created in a period: start inclusive, end exclusive."""
-    since = 0 if created_after == BEGINNING else _count_before(connection, filters, created_after)
-    if created_before == END:
+def count(connection: sqlite3.Connection, filters: Filters) -> int:
+    """Return how many sessions match `filters`."""
+    since = 0 if filters.created_after == BEGINNING else _count_before(connection, filters, filters.created_after)
+    if filters.created_before == END:
         (sessions,) = connection.execute(COUNT_ALL, filters.values).fetchone()
         return int(sessions) - since
-    return _count_before(connection, filters, created_before) - since
+    return _count_before(connection, filters, filters.created_before) - since
 
 
 def _count_before(connection: sqlite3.Connection, filters: Filters, timestamp: str) -> int:
     year, month, day = (timestamp[:precision] for precision in (YEAR, MONTH, DAY))
-    values = {**filters.values, "year": year, "month": month, "day": day, "timestamp": timestamp}
+    values = {**filters.values, "year": year, "month": month, "day": day}
     (earlier_periods,) = connection.execute(COUNT_PERIODS_BEFORE, values).fetchone()
-    (in_day,) = connection.execute(COUNT_IN_DAY.format(conditions=filters.conditions), values).fetchone()
+    values |= {"created_after": day, "created_before": timestamp}
+    (in_day,) = connection.execute(COUNT_IN_DAY.format(matching=filters.matching), values).fetchone()
     return int(earlier_periods + in_day)
 
 
 def find_offset(connection: sqlite3.Connection, filters: Filters, offset: int) -> tuple[str, int]:
-    """Find the session at `offset`, newest first.
+    """Find the session at `offset`, newest first, of all periods.
 
     Returns the end of its day, as an exclusive bound on `created_at`, and its offset among the sessions before that.
     """
     period = ""
     for precision in (YEAR, MONTH, DAY):
-        values = {**filters.values, "precision": precision, "within": period}
+        values = {**filters.values, "precision": precision, "first": period, "end": period + END}
         for period, sessions in connection.execute(PERIODS_NEWEST_FIRST, values).fetchall():  # noqa: B007
             if offset < sessions:
                 break
@@ -106,6 +89,6 @@ def find_offset(connection: sqlite3.Connection, filters: Filters, offset: int) -
 def count_by_day(connection: sqlite3.Connection, filters: Filters, first: date, days: int) -> list[tuple[str, int]]:
     """Return `days` UTC days from `first` on, oldest first, and how many sessions were created on each."""
     names = [(first + timedelta(days=number)).isoformat() for number in range(days)]
-    values = {**filters.values, "first": names[0], "last": names[-1]}
-    counted = dict(connection.execute(COUNT_BY_DAY, values).fetchall())
+    values = {**filters.values, "precision": DAY, "first": names[0], "end": names[-1] + END}
+    counted = dict(connection.execute(PERIODS_NEWEST_FIRST, values).fetchall())
     return [(name, counted.get(name, 0)) for name in names]

@@ -1,12 +1,24 @@
 """Which sessions a query asks for: fixed FROM clauses and conditions, and the values that they bind."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from everruns.ids import canonical_id
 from everruns.store.tables import as_json
 
 ALL_AGENTS = 0
+BEGINNING = ""  # sorts before all timestamps
+END = "~"  # sorts after all timestamps, and after all that begin with the text before it
 SHORTEST_INDEXED = 3  # characters: the full-text index has groups of three
+
+MATCHING = """
+{source}
+WHERE sessions.organization_id = :organization_id
+  {conditions}
+  AND sessions.created_at >= :created_after
+  AND sessions.created_at < :created_before
+"""
 
 FROM_SESSIONS = """
 FROM sessions
@@ -55,44 +67,46 @@ CONTAINS_TEXT = """
 """
 
 
-class Filters(NamedTuple):
-    """The sessions of an organization, or of one of its agents, that match. Both by internal id."""
+@dataclass(frozen=True)
+class Filters:
+    """The sessions of an organization, or of one of its agents, that match. Both by internal id.
+
+    The period of `created_at` includes its start, not its end.
+    """
 
     organization_id: int
     agent_id: int = ALL_AGENTS
     status: str | None = None
     tags: tuple[str, ...] = ()
     search: str | None = None
+    created_after: str = BEGINNING
+    created_before: str = END
 
     @property
     def is_counted(self) -> bool:
         """Whether `session_counts` has the number of matching sessions."""
         return not self.tags and self.search is None
 
-    @property
-    def source(self) -> str:
-        """The FROM clause."""
-        if self._is_search_indexed:
-            return FROM_SEARCH
-        return FROM_TAG if self.tags and self.search is None else FROM_SESSIONS
-
-    @property
-    def conditions(self) -> str:
-        """The conditions on the FROM clause, without those on `organization_id` and the time."""
-        conditions = ""
+    @cached_property
+    def matching(self) -> str:
+        """The FROM and WHERE clauses."""
+        source, conditions = FROM_SESSIONS, ""
         if self.agent_id != ALL_AGENTS:
             conditions += "  AND sessions.agent_id = :agent_id\n"
         if self.status is not None:
             conditions += "  AND sessions.status = :status\n"
-        if self.source == FROM_TAG:
+        if self.search is None and self.tags:
+            source = FROM_TAG
             conditions += HAS_FIRST_TAG
-        if len(self.tags) > 1 or (self.tags and self.source != FROM_TAG):
-            conditions += HAS_ALL_TAGS
-        if self.search is not None and not self._is_search_indexed:
+        elif self.search is not None and len(self.search) >= SHORTEST_INDEXED:
+            source = FROM_SEARCH
+        elif self.search is not None:
             conditions += CONTAINS_TEXT
-        return conditions
+        if len(self.tags) > (source == FROM_TAG):
+            conditions += HAS_ALL_TAGS
+        return MATCHING.format(source=source, conditions=conditions)
 
-    @property
+    @cached_property
     def values(self) -> dict[str, Any]:
         """The values that the clauses bind."""
         search = self.search or ""
@@ -105,8 +119,6 @@ class Filters(NamedTuple):
             "phrase": '"' + search.replace('"', '""') + '"',
             "text": search.casefold(),
             "searched_id": canonical_id(search),
+            "created_after": self.created_after,
+            "created_before": self.created_before,
         }
-
-    @property
-    def _is_search_indexed(self) -> bool:
-        return self.search is not None and len(self.search) >= SHORTEST_INDEXED

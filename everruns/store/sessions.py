@@ -1,11 +1,12 @@
 """Sessions: their rendering as JSON, the list, and the table."""
 
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from everruns.records import ActivityQuery, Organization, Page, SessionsQuery
 from everruns.store import agents, counts
-from everruns.store.filters import Filters
+from everruns.store.filters import ALL_AGENTS, BEGINNING, END, Filters
 from everruns.store.tables import Table, find_id, rendering_values
 
 NO_AGENT = -1  # has no sessions
@@ -64,11 +65,7 @@ FROM (
   {select_sessions}
   WHERE sessions.id IN (
     SELECT sessions.id
-    {source}
-    WHERE sessions.organization_id = :organization_id
-      {conditions}
-      AND sessions.created_at >= :created_after
-      AND sessions.created_at < :created_before
+    {matching}
     ORDER BY sessions.created_at DESC, sessions.id DESC
     LIMIT :limit OFFSET :offset
   )
@@ -77,34 +74,21 @@ FROM (
 """
 
 FIND_NEWEST = """
-SELECT created_at
-FROM sessions
-WHERE organization_id = :organization_id
-  {conditions}
-  AND created_at >= :created_after
-  AND created_at < :created_before
-ORDER BY created_at DESC
-LIMIT 1
+SELECT MAX(sessions.created_at)
+{matching}
 """
 
 COUNT_MATCHES = """
 SELECT COUNT(*), MAX(sessions.created_at)
-{source}
-WHERE sessions.organization_id = :organization_id
-  {conditions}
-  AND sessions.created_at >= :created_after
-  AND sessions.created_at < :created_before
+{matching}
 """
 
 # The inner SELECT limits how many are deleted at once, so that nobody waits long for the lock.
 PRUNE = """
 DELETE FROM sessions
 WHERE id IN (
-  SELECT id
-  FROM sessions
-  WHERE organization_id = :organization_id
-    {conditions}
-    AND created_at < :created_before
+  SELECT sessions.id
+  {matching}
   LIMIT :limit
 )
 """
@@ -132,38 +116,29 @@ def list_sessions(connection: sqlite3.Connection, organization: Organization, qu
 
     Inside a read transaction, rows and total are from the same snapshot. An agent that does not exist has no session.
     """
-    filters = _filters(connection, organization, query.agent_id)
-    filters = filters._replace(status=query.status, tags=query.tags, search=query.search)
-    clauses = {"select_sessions": SELECT_SESSIONS, "source": filters.source, "conditions": filters.conditions}
-    values = {
-        **rendering_values(organization),
-        **filters.values,
-        "created_after": query.created_after or counts.BEGINNING,
-        "created_before": query.created_before or counts.END,
-        "limit": query.limit,
-        "offset": query.offset,
-    }
+    filters = _filters(connection, organization, query)
+    matching = filters.matching
+    values = {**rendering_values(organization), **filters.values, "limit": query.limit, "offset": query.offset}
     if filters.is_counted:
-        total = counts.count(connection, filters, values["created_after"], values["created_before"])
-        (newest,) = connection.execute(FIND_NEWEST.format(**clauses), values).fetchone() or (None,)
+        total = counts.count(connection, filters)
+        (newest,) = connection.execute(FIND_NEWEST.format(matching=matching), values).fetchone()
         if 0 < query.offset < total:
-            newer = counts.count(connection, filters, values["created_before"])
+            newer = counts.count(connection, replace(filters, created_after=filters.created_before, created_before=END))
             values["created_before"], values["offset"] = counts.find_offset(connection, filters, newer + query.offset)
     else:
-        total, newest = connection.execute(COUNT_MATCHES.format(**clauses), values).fetchone()
+        total, newest = connection.execute(COUNT_MATCHES.format(matching=matching), values).fetchone()
     if query.offset >= total:
         return Page("", total, newest)
-    (data,) = connection.execute(SELECT_PAGE.format(**clauses), values).fetchone()
+    select_page = SELECT_PAGE.format(select_sessions=SELECT_SESSIONS, matching=matching)
+    (data,) = connection.execute(select_page, values).fetchone()
     return Page(data, total, newest)
 
 
 def count_by_status(connection: sqlite3.Connection, organization: Organization, query: SessionsQuery) -> dict[str, int]:
     """Return the number of sessions that `query` asks for: `total`, and by status."""
-    filters = _filters(connection, organization, query.agent_id)
-    period = (query.created_after or counts.BEGINNING, query.created_before or counts.END)
+    filters = _filters(connection, organization, query)
     by_status = {
-        status: counts.count(connection, filters._replace(status=status), *period)
-        for status in ("started", "active", "idle")
+        status: counts.count(connection, replace(filters, status=status)) for status in ("started", "active", "idle")
     }
     return {"total": sum(by_status.values()), **by_status}
 
@@ -172,7 +147,7 @@ def count_by_day(
     connection: sqlite3.Connection, organization: Organization, query: ActivityQuery
 ) -> list[tuple[str, int]]:
     """Return each UTC day that `query` asks for, oldest first, and how many sessions were created on it."""
-    filters = _filters(connection, organization, query.agent_id)
+    filters = Filters(organization.id, _agent(connection, organization, query.agent_id))
     until = query.until or datetime.now(UTC).date()
     return counts.count_by_day(connection, filters, until - timedelta(days=query.days - 1), query.days)
 
@@ -186,13 +161,25 @@ def delete_session(connection: sqlite3.Connection, organization: Organization, p
 
 def prune(connection: sqlite3.Connection, organization: Organization, query: SessionsQuery) -> int:
     """Delete at most `query.limit` sessions that match `query`, and return how many."""
-    filters = _filters(connection, organization, query.agent_id)._replace(status=query.status)
-    values = {**filters.values, "created_before": query.created_before or counts.END, "limit": query.limit}
-    return connection.execute(PRUNE.format(conditions=filters.conditions), values).rowcount
+    filters = _filters(connection, organization, query)
+    return connection.execute(PRUNE.format(matching=filters.matching), filters.values | {"limit": query.limit}).rowcount
 
 
-def _filters(connection: sqlite3.Connection, organization: Organization, agent_id: str | None) -> Filters:
-    if agent_id is None:
-        return Filters(organization.id)
-    agent = find_id(connection, agents.TABLE, organization.id, agent_id)
-    return Filters(organization.id, NO_AGENT if agent is None else agent)
+def _filters(connection: sqlite3.Connection, organization: Organization, query: SessionsQuery) -> Filters:
+    return Filters(
+        organization.id,
+        _agent(connection, organization, query.agent_id),
+        query.status,
+        query.tags,
+        query.search,
+        query.created_after or BEGINNING,
+        query.created_before or END,
+    )
+
+
+def _agent(connection: sqlite3.Connection, organization: Organization, public_id: str | None) -> int:
+    """Return the internal id of an agent, or one that stands for all agents or for none."""
+    if public_id is None:
+        return ALL_AGENTS
+    agent_id = find_id(connection, agents.TABLE, organization.id, public_id)
+    return NO_AGENT if agent_id is None else agent_id

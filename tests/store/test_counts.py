@@ -5,6 +5,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,8 @@ from hypothesis import strategies as st
 from everruns.records import Organization
 from everruns.schemas.queries import sessions_query
 from everruns.store import counts, derived, schema
-from everruns.store.counts import BEGINNING, END
 from everruns.store.db import Database
-from everruns.store.filters import ALL_AGENTS, Filters
+from everruns.store.filters import ALL_AGENTS, BEGINNING, END, Filters
 from everruns.store.organizations import create_organization
 from everruns.store.sessions import list_sessions
 from tests.support.database import import_records, insert_sessions
@@ -134,8 +134,8 @@ def test_counts_are_exact_after_any_writes(writes: list[tuple[str, list[dict[str
             assert counts.count(connection, filters) == len(rows)
             for bound in BOUNDS:
                 since = sum(created_at >= bound for created_at, _ in rows)
-                assert counts.count(connection, filters, created_after=bound) == since
-                assert counts.count(connection, filters, created_before=bound) == len(rows) - since
+                assert counts.count(connection, replace(filters, created_after=bound)) == since
+                assert counts.count(connection, replace(filters, created_before=bound)) == len(rows) - since
 
 
 @settings(max_examples=25)
@@ -148,7 +148,8 @@ def test_a_period_is_counted_from_its_start_up_to_its_end(
         write(connection, writes)
         for filters in ALL_FILTERS:
             expected = sum(after <= created_at < before for created_at, _ in matching(connection, filters))
-            assert counts.count(connection, filters, after, before) == expected
+            in_period = replace(filters, created_after=after, created_before=before)
+            assert counts.count(connection, in_period) == expected
     assert sorted([END, *BOUNDS, BEGINNING])[:: len(BOUNDS) + 1] == [BEGINNING, END]
 
 
