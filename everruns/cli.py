@@ -19,7 +19,7 @@ from everruns.ids import is_id
 from everruns.records import Organization, SessionsQuery
 from everruns.schemas.fields import escape
 from everruns.schemas.resources import SESSION_STATUSES
-from everruns.store import agents, catalog, check, derived, heartbeat, organizations, schema, sessions, tables
+from everruns.store import agents, catalog, check, derived, heartbeat, keys, organizations, schema, sessions, tables
 from everruns.store.db import Database, DatabaseUnavailable, ReadOnlyReplica, explain
 from everruns.timestamps import parse_timestamp
 from everruns.transfer import catalog as catalog_file
@@ -196,7 +196,7 @@ def delete_org(database: Database, org: str, yes: bool) -> None:
     """Delete the organization ORG with its keys, sessions, agents and harnesses."""
     with write(database) as connection:
         organization = find_organization(connection, org)
-        organizations.delete_keys(connection, organization)
+        keys.delete_keys(connection, organization)
     deleted = _prune(database, organization, SessionsQuery(limit=BATCH))
     with write(database) as connection:
         organizations.delete_organization(connection, organization)
@@ -258,7 +258,7 @@ def create_key(database: Database, org: str, name: str, expires_in_days: int | N
     """Create an API key of the organization ORG and print it: the only time it is shown."""
     with write(database) as connection:
         organization = find_organization(connection, org)
-        click.echo(organizations.create_key(connection, organization, name, expires_in_days, read_only))
+        click.echo(keys.create_key(connection, organization, name, expires_in_days, read_only))
 
 
 @organization_command("list-keys")
@@ -267,7 +267,7 @@ def list_keys(database: Database, org: str) -> None:
     with database.read() as connection:
         organization = find_organization(connection, org)
         note("PREFIX\tNAME\tCREATED\tEXPIRES\tREVOKED\tACCESS")
-        for key in organizations.list_keys(connection, organization):
+        for key in keys.list_keys(connection, organization):
             click.echo("\t".join(" ".join((cell or "").split()) or "-" for cell in key))
 
 
@@ -276,8 +276,8 @@ def list_keys(database: Database, org: str) -> None:
 def revoke_key(database: Database, org: str, prefix: str) -> None:
     """Revoke the key of the organization ORG that starts with PREFIX, as list-keys shows it."""
     with write(database) as connection:
-        if not organizations.revoke_keys(connection, find_organization(connection, org), prefix):
-            rule = f"PREFIX must be the first {organizations.PREFIX_LENGTH} characters of a key of {org}"
+        if not keys.revoke_keys(connection, find_organization(connection, org), prefix):
+            rule = f"PREFIX must be the first {keys.PREFIX_LENGTH} characters of a key of {org}"
             raise click.ClickException(f"{rule}; see 'everruns list-keys {org}'")
     note("revoked")
 
@@ -449,7 +449,7 @@ def demo_(database: Database, count: int, if_empty: bool) -> None:
         if if_empty and any(organizations.list_organizations(connection)):
             return
         organization = organizations.create_organization(connection, "Example")
-        key = organizations.create_key(connection, organization, "demo")
+        key = keys.create_key(connection, organization, "demo")
         Import(connection, organization).run(demo.records(count))
         click.echo(key)
     note(f"created organization {organization.public_id} with {count} example sessions and this API key")

@@ -11,7 +11,7 @@ from hypothesis import settings
 
 from everruns import create_app
 from everruns.records import Organization
-from everruns.store import organizations
+from everruns.store import keys, organizations
 from everruns.store.db import Database
 from tests.support.client import client_with_key
 from tests.support.commands import CommandRunner
@@ -72,7 +72,7 @@ def organization(database: Database) -> Organization:
 def key(database: Database, organization: Organization) -> str:
     """A key of the organization."""
     with database.write() as connection:
-        key = organizations.create_key(connection, organization, "test")
+        key = keys.create_key(connection, organization, "test")
     database.close()
     return key
 

@@ -13,7 +13,7 @@ from bench.dataset import KEY
 from everruns import create_app
 from everruns.ids import new_id
 from everruns.schemas import queries
-from everruns.store import db, organizations, sessions
+from everruns.store import db, keys, sessions
 from everruns.store.tables import as_json
 from everruns.timestamps import now
 
@@ -40,7 +40,7 @@ def same_sql(environ: "WSGIEnvironment", start_response: "StartResponse") -> Ite
     key = environ["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
     connection = _reader.connection
     connection.execute("BEGIN")
-    found = organizations.find_by_key(connection, key)
+    found = keys.find_by_key(connection, key)
     assert found is not None  # noqa: S101
     organization, _ = found
     page = sessions.list_sessions(connection, organization, FIRST_PAGE)

@@ -8,7 +8,7 @@ from flask import request
 from everruns.api.errors import OrganizationMismatch, ReadOnlyKey, Unauthorized
 from everruns.ids import canonical_id
 from everruns.records import Organization
-from everruns.store import organizations
+from everruns.store import keys
 
 # The scheme in any letter case; the official SDKs send the bare key.
 _CREDENTIALS = re.compile(r"(?:(?i:bearer|apikey) +)?(evr_[A-Za-z0-9_-]{43})")
@@ -24,8 +24,8 @@ def authenticate(connection: sqlite3.Connection) -> Organization:
     credentials = _CREDENTIALS.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
     if credentials is None:
         raise Unauthorized()
-    environ["everruns.key_prefix"] = credentials[1][: organizations.PREFIX_LENGTH]
-    found = organizations.find_by_key(connection, credentials[1])
+    environ["everruns.key_prefix"] = credentials[1][: keys.PREFIX_LENGTH]
+    found = keys.find_by_key(connection, credentials[1])
     if found is None:
         raise Unauthorized()
     organization, is_read_only = found

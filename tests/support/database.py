@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from everruns.records import Organization
-from everruns.store import catalog, derived, organizations, schema, tables
+from everruns.store import catalog, derived, keys, organizations, schema, tables
 from everruns.store.db import Database
 from everruns.transfer import catalog as catalog_file
 from everruns.transfer.importer import Import, Summary
@@ -27,7 +27,7 @@ def create_organization(database: Database, public_id: str | None = None) -> tup
     """Create an organization and a key of it."""
     with database.write() as connection:
         organization = organizations.create_organization(connection, "Acme", public_id)
-        return organization, organizations.create_key(connection, organization, "test")
+        return organization, keys.create_key(connection, organization, "test")
 
 
 def import_records(

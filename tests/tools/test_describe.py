@@ -14,7 +14,7 @@ import everruns
 from everruns import create_app
 from everruns.ids import BASE_HARNESS
 from everruns.records import Organization
-from everruns.store import organizations
+from everruns.store import keys
 from everruns.store.db import Database
 from tests.support import ROOT
 from tests.support.client import client_with_key
@@ -336,7 +336,7 @@ def test_examples_of_errors_are_what_the_service_returns(
         raise RuntimeError
 
     with database.write() as connection:
-        read_only_key = organizations.create_key(connection, organization, "test", read_only=True)
+        read_only_key = keys.create_key(connection, organization, "test", read_only=True)
     database.close()
     replica = create_app({"DATABASE": database.path, "READ_ONLY": "1"})
     request_id = {"X-Request-Id": examples.REQUEST_ID}
