@@ -19,7 +19,19 @@ from everruns.ids import is_id
 from everruns.records import Organization, SessionsQuery
 from everruns.schemas.fields import escape
 from everruns.schemas.resources import SESSION_STATUSES
-from everruns.store import agents, catalog, check, derived, heartbeat, keys, organizations, schema, sessions, tables
+from everruns.store import (
+    agents,
+    backup,
+    catalog,
+    check,
+    derived,
+    heartbeat,
+    keys,
+    organizations,
+    schema,
+    sessions,
+    tables,
+)
 from everruns.store.db import Database, DatabaseUnavailable, ReadOnlyReplica, explain
 from everruns.timestamps import parse_timestamp
 from everruns.transfer import catalog as catalog_file
@@ -406,11 +418,11 @@ def heartbeat_(database: Database, every: float | None) -> None:
 @main.command("backup")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_obj
-def backup(database: Database, file: Path) -> None:
+def backup_(database: Database, file: Path) -> None:
     """Write a consistent copy of the database to FILE, which must not exist, while the service runs."""
     try:
         with database.read() as connection:
-            schema.backup(connection, file)
+            backup.backup(connection, file)
     except FileExistsError:
         raise click.ClickException(f"{file} exists; use another name, or remove it first") from None
     note(f"{file} was written")
@@ -422,17 +434,14 @@ def backup(database: Database, file: Path) -> None:
 def restore(database: Database, file: Path) -> None:
     """Replace the database by the backup FILE, after checking it. The service may run, and serves it at once."""
     database.refuse_on_replica()
-    source = Database(file.absolute(), database.timeout)
+    source = file.absolute()
     try:
-        with source.read() as connection:
-            errors = list(check.errors(connection))
+        errors = check.backup_errors(source, database.timeout)
     except sqlite3.Error as error:
-        raise click.ClickException(f"{explain(error, source.path)}; nothing was restored") from None
-    finally:
-        source.close()
+        raise click.ClickException(f"{explain(error, source)}; nothing was restored") from None
     if errors:
         raise click.ClickException(f"{file} has errors; nothing was restored:\n" + "\n".join(errors[:MAX_LISTED]))
-    damaged = schema.restore(source.path, database.path, database.timeout)
+    damaged = backup.restore(source, database.path, database.timeout)
     database.checkpoint()
     if damaged:
         note(f"the damaged database was moved to {damaged}")

@@ -1,10 +1,12 @@
-"""Checking the database."""
+"""What `everruns check` finds: a corrupt file, missing tables or rows, and wrong derived tables."""
 
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
-from everruns.store import derived, schema
+from everruns.store import db, derived, schema
 
 # Orphans are listed with null in place of what is missing; a capability that is not an object provides no features.
 WRONG_CAPABILITIES = """
@@ -33,6 +35,14 @@ def errors(connection: sqlite3.Connection) -> Iterator[str]:
     for table, row in connection.execute(WRONG_CAPABILITIES):
         yield f"{table} row {row}: each of its capabilities must be an object"
     yield from derived.differences(connection)
+
+
+def backup_errors(path: Path, timeout: float) -> list[str]:
+    """Return the errors of a backup. Raises `DatabaseUnavailable` or `sqlite3.Error` when the file is none."""
+    with closing(db.connect(path, timeout)) as connection:
+        db.verify(connection, migrate=f"EVERRUNS_DATABASE={shlex.quote(str(path))} everruns migrate")
+        connection.execute("BEGIN")
+        return list(errors(connection))
 
 
 def _missing(connection: sqlite3.Connection) -> Iterator[str]:

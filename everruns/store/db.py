@@ -61,9 +61,6 @@ class Database:
         """Yield a connection in a read transaction: all statements see the same snapshot.
 
         Raises `DatabaseUnavailable` or `sqlite3.Error`.
-
-            with database.read() as connection:
-                connection.execute("SELECT COUNT(*) FROM sessions")
         """
         return self._read_replica() if self.replica else self._transaction(self._reader(), "BEGIN")
 
@@ -87,9 +84,6 @@ class Database:
         """Yield a connection in a write transaction: committed at the end, rolled back on an exception.
 
         Raises `ReadOnlyReplica`, `DatabaseUnavailable` or `sqlite3.Error`.
-
-            with database.write() as connection:
-                connection.execute("DELETE FROM sessions WHERE id = ?", [session_id])
         """
         self.refuse_on_replica()
         with self._transaction(self._writer(), "BEGIN IMMEDIATE") as connection:
@@ -191,22 +185,23 @@ def connect(path: Path, timeout: float, mode: str = "rw") -> sqlite3.Connection:
     return connection
 
 
-def verify(connection: sqlite3.Connection) -> None:
-    """Raise `DatabaseUnavailable` unless the file is a database of this program and of its schema version."""
+def verify(connection: sqlite3.Connection, migrate: str = "everruns migrate") -> None:
+    """Raise `DatabaseUnavailable` unless the file is a database of this program and of its schema version.
+
+    `migrate` is the command that upgrades the file.
+    """
     (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application_id != APPLICATION_ID:
-        raise DatabaseUnavailable(
-            f"{path} is not a database of Everruns Sessions; use another file or run 'everruns init-db'"
-        )
+        advice = "use another file or run 'everruns init-db'"
+        raise DatabaseUnavailable(f"{path} is not a database of Everruns Sessions; {advice}")
     if version != SCHEMA_VERSION:
+        advice = "export with the release that made it, then import here"
         if version > SCHEMA_VERSION:
             advice = "install a newer release of Everruns Sessions"
         elif version >= OLDEST_VERSION:
-            advice = "run 'everruns migrate'"
-        else:
-            advice = "export with the release that made it, then import here"
+            advice = f"run '{migrate}'"
         raise DatabaseUnavailable(f"{path} must have schema version {SCHEMA_VERSION}; got {version}: {advice}")
 
 
@@ -218,9 +213,6 @@ def data_version(connection: sqlite3.Connection) -> int:
 
 def explain(error: sqlite3.Error, path: Path) -> str:
     """Return what is wrong with the database at `path`, and what to do."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < SHARED_MEMORY_BYTES:
-        code = sqlite3.SQLITE_FULL
     damaged = f"{path} is damaged; see 'everruns check', and restore a backup with 'everruns restore FILE'"
     advice = {
         sqlite3.SQLITE_NOTADB: damaged,
@@ -230,4 +222,9 @@ def explain(error: sqlite3.Error, path: Path) -> str:
         sqlite3.SQLITE_READONLY: f"this user must be allowed to write {path} and its directory, where SQLite keeps the "
         "-wal and -shm files that even reading needs",
     }
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_IOERR:
+        with suppress(OSError):  # the directory may be gone
+            if shutil.disk_usage(path.parent).free < SHARED_MEMORY_BYTES:
+                code = sqlite3.SQLITE_FULL
     return advice.get(code, f"the database cannot be used: {error}")

@@ -1,11 +1,11 @@
-"""Create the database from `schema.sql`, and migrate a file of an older schema version."""
+"""Creating a database from `schema.sql`, and migrating a file of an older schema version."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from everruns.store import db
+from everruns.store import backup, db
 
 _PACKAGE = Path(__file__).parent.parent
 _SCHEMA_FILES = (_PACKAGE / "schema.sql", _PACKAGE.parent / "schema.sql")  # in a wheel, in a checkout
@@ -61,83 +61,18 @@ def migrate(path: Path, timeout: float) -> tuple[int, Path | None]:
         if application_id != db.APPLICATION_ID or not db.OLDEST_VERSION <= version < db.SCHEMA_VERSION:
             db.verify(connection)
             return version, None
-        copy = _backup_before_migration(path, version, timeout)
+        copy = backup.unused(f"{path}.backup-version-{version}")
+        try:
+            with closing(db.connect(path, timeout)) as source:
+                backup.backup(source, copy)
+        except OSError as error:
+            raise db.DatabaseUnavailable(f"the backup {copy} cannot be written: {error.strerror}") from None
         for number in range(version + 1, db.SCHEMA_VERSION + 1):
             (script,) = MIGRATIONS.glob(f"{number:04}_*.sql")
             for statement in _statements(script.read_text("utf-8")):
                 connection.execute(statement)
         connection.execute("COMMIT")
         return version, copy
-
-
-def backup(source: sqlite3.Connection, path: Path) -> None:
-    """Write a consistent copy of the database to `path`. Raises `FileExistsError`, `OSError` or `sqlite3.Error`."""
-    path.touch(mode=0o600, exist_ok=False)
-    try:
-        with closing(sqlite3.connect(path)) as copy:
-            source.backup(copy)
-    except BaseException:
-        path.unlink()
-        raise
-
-
-def restore(source: Path, path: Path, timeout: float) -> Path | None:
-    """Replace the content of the database at `path` by that of the file `source`, while the service runs.
-
-    The content is written in one transaction, so that readers see the old or the new. A database that is too damaged
-    for that is first moved aside; returns where to. Raises `DatabaseUnavailable` or `sqlite3.Error`.
-    """
-    with closing(db.connect(source, timeout)) as content:
-        db.verify(content)
-        damaged = _move_aside_if_damaged(path, timeout)
-        path.touch(mode=0o600)
-        with closing(db.connect(path, timeout)) as database:
-            database.execute("PRAGMA journal_mode = WAL")
-            content.backup(database, progress=_raise_when_locked)
-    return damaged
-
-
-def _raise_when_locked(status: int, _remaining: int, _total: int) -> None:
-    if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):  # after the timeout of the connection
-        error = sqlite3.OperationalError("database is locked")
-        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
-        raise error
-
-
-def _move_aside_if_damaged(path: Path, timeout: float) -> Path | None:
-    if not path.exists():
-        return None
-    try:
-        with closing(db.connect(path, timeout)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return None
-    except sqlite3.DatabaseError as error:
-        if (error.sqlite_errorcode & 0xFF) not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise
-    damaged = _unused(f"{path}.damaged")
-    for suffix in ("", "-wal", "-shm"):
-        if (file := Path(f"{path}{suffix}")).exists():
-            file.rename(f"{damaged}{suffix}")
-    return damaged
-
-
-def _unused(name: str) -> Path:
-    """Return the path `name`, or the first of `name-1`, `name-2`, … that does not exist."""
-    number, path = 0, Path(name)
-    while path.exists():
-        number += 1
-        path = Path(f"{name}-{number}")
-    return path
-
-
-def _backup_before_migration(path: Path, version: int, timeout: float) -> Path:
-    copy = _unused(f"{path}.backup-version-{version}")
-    try:
-        with closing(db.connect(path, timeout)) as source:
-            backup(source, copy)
-    except OSError as error:
-        raise db.DatabaseUnavailable(f"the backup {copy} cannot be written: {error.strerror}") from None
-    return copy
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:

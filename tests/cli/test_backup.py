@@ -182,7 +182,8 @@ def test_a_backup_of_another_schema_version_is_not_restored(run_command: Command
     execute(backup, "PRAGMA user_version = 5")
     result = run_command("restore", str(backup), exit_code=1)
     assert result.stderr == (
-        f"Error: {backup} must have schema version {SCHEMA_VERSION}; got 5: run 'everruns migrate'\n"
+        f"Error: {backup} must have schema version {SCHEMA_VERSION}; got 5: "
+        f"run 'EVERRUNS_DATABASE={backup} everruns migrate'\n"
     )
 
 

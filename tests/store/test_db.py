@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from everruns import create_app
 from everruns.records import Organization
 from everruns.store import schema
-from everruns.store.db import Database, DatabaseUnavailable, ReadOnlyReplica
+from everruns.store.db import Database, DatabaseUnavailable, ReadOnlyReplica, explain
 from everruns.store.organizations import create_organization
 from tests.support.client import client_with_key
 from tests.support.commands import CommandRunner
@@ -405,3 +405,9 @@ def test_a_file_that_must_not_be_read_is_named(database_path: Path) -> None:
         1,
         f"Error: {database_path} cannot be read: permission denied for this user\n",
     )
+
+
+def test_an_error_of_a_file_whose_directory_is_gone_is_explained(tmp_path: Path) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    assert explain(error, tmp_path / "gone" / "everruns.db") == "the database cannot be used: disk I/O error"
