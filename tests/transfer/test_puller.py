@@ -18,7 +18,7 @@ from everruns import create_app
 from everruns.records import Organization
 from everruns.store.db import Database
 from tests.support.commands import CommandRunner
-from tests.support.database import create_organization, import_records
+from tests.support.database import create_organization, execute, import_records
 from tests.support.records import ORGANIZATION_ID, agent_record, harness_record, session_record
 from tests.support.server import free_port
 
@@ -121,6 +121,15 @@ def test_a_server_without_links_or_under_a_prefix_is_copied(
         assert pull(url + prefix, source.key).endswith("sessions: 230 new, 0 changed, 0 unchanged\n")
 
 
+def test_a_server_without_harnesses_is_copied(source: Source, pull: Callable[..., str]) -> None:
+    execute(source.database.path, "UPDATE agents SET harness_id = NULL")
+    app = DispatcherMiddleware(source.app, {"/v1/harnesses": Response(status=404)})
+    with serve(app) as url:
+        assert pull(url, source.key) == (
+            "agents: 120 new, 0 changed, 0 unchanged\nsessions: 230 new, 0 changed, 0 unchanged\n"
+        )
+
+
 def answering(responses: Iterator[WSGIApplication], then: WSGIApplication) -> WSGIApplication:
     """Return an application that gives each of `responses` once, and is `then` afterwards."""
 
@@ -131,7 +140,7 @@ def answering(responses: Iterator[WSGIApplication], then: WSGIApplication) -> WS
 
 
 def test_a_server_that_is_busy_is_asked_again(source: Source, pull: Callable[..., str]) -> None:
-    busy = iter([Response(status=429, headers={"Retry-After": "1"}), Response(status=503)])
+    busy = iter([Response(status=429, headers={"Retry-After": "86400"}), Response(status=503)])
     with serve(answering(busy, then=source.app)) as url:
         assert pull(url, source.key).endswith("sessions: 230 new, 0 changed, 0 unchanged\n")
     assert list(busy) == []
