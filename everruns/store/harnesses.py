@@ -34,17 +34,12 @@ TABLE = Table(
     "harnesses",
     SELECT_HARNESSES,
     {
-        "public_id": None,
         "name": None,
         "display_name": None,
         "description": None,
         "system_prompt": "",
         "default_model_id": None,
-        "tags": "[]",
-        "capabilities": "[]",
         "status": "active",
         "archived_at": None,
-        "created_at": None,
-        "updated_at": None,
     },
 )

@@ -96,18 +96,7 @@ WHERE id IN (
 TABLE = Table(
     "sessions",
     SELECT_SESSIONS,
-    {
-        "harness_id": None,
-        "agent_id": None,
-        "public_id": None,
-        "title": None,
-        "tags": "[]",
-        "model_id": None,
-        "capabilities": "[]",
-        "status": "started",
-        "created_at": None,
-        "updated_at": None,
-    },
+    {"harness_id": None, "agent_id": None, "title": None, "model_id": None, "status": "started"},
 )
 
 

@@ -1,4 +1,4 @@
-"""Saving a record in a table whose rows have a public id within an organization: sessions, agents and harnesses."""
+"""Finding, rendering, listing, saving and archiving rows with a public id: sessions, agents and harnesses."""
 
 import json
 import sqlite3
@@ -38,7 +38,7 @@ WHERE {table}.organization_id = :organization_id
 ORDER BY {table}.id
 """
 
-# Archived rows are left out, unless asked for. `casefold` is a function of ours: SQLite's own are for ASCII only.
+# `casefold` is registered by `db.connect`; SQLite's lower() changes ASCII only.
 BY_NAME = """
 WHERE {table}.organization_id = :organization_id
   AND ({table}.status = 'active' OR :include_archived)
@@ -51,15 +51,6 @@ WHERE {table}.organization_id = :organization_id
 ORDER BY casefold({table}.name), {table}.id
 """
 
-ARCHIVE = """
-UPDATE {table}
-SET status = 'archived',
-    archived_at = coalesce(archived_at, :now),
-    updated_at = :now
-WHERE organization_id = :organization_id
-  AND canonical_id = :canonical_id
-"""
-
 LAST_ID = """
 SELECT coalesce(MAX(id), 0)
 FROM {table}
@@ -68,19 +59,23 @@ FROM {table}
 as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
+# Of all tables.
+DEFAULTS = {"public_id": None, "tags": "[]", "capabilities": "[]", "created_at": None, "updated_at": None}
+
+
 class Table:
-    """A table, the statement that renders its rows as JSON, and the columns that a record may give with their defaults.
+    """A table, the statement that renders its rows as JSON, and defaults of the columns that a record may give.
 
     A row with the id 0 is built in and not stored.
     """
 
     def __init__(self, name: str, select: str, defaults: dict[str, Any]) -> None:
+        defaults = DEFAULTS | defaults
         names = {"table": name, "columns": ", ".join(defaults), "values": ", ".join(f":{name}" for name in defaults)}
         self.select = select
         self.select_one = select + ONE.format(**names)
         self.select_all = select + ALL.format(**names)
         self.select_by_name = select + BY_NAME.format(**names)
-        self.archive = ARCHIVE.format(**names)
         self.find = FIND.format(**names)
         self.insert = INSERT.format(**names)
         self.update = UPDATE.format(**names)
@@ -96,7 +91,7 @@ class Saved(NamedTuple):
 
 
 def rendering_values(organization: Organization) -> dict[str, Any]:
-    """Return the values that the statements bind which render rows of `organization` as JSON."""
+    """Return the bound values of the rendering statements."""
     return {
         "organization_id": organization.id,
         "organization": organization.public_id,
@@ -144,8 +139,17 @@ def list_by_name(connection: sqlite3.Connection, table: Table, organization: Org
 
 def archive(connection: sqlite3.Connection, table: Table, organization: Organization, public_id: str) -> bool:
     """Archive an agent or harness; return False when there is none with this public id."""
-    values = {"organization_id": organization.id, "canonical_id": canonical_id(public_id), "now": now()}
-    return connection.execute(table.archive, values).rowcount > 0
+    stored = find(connection, table, organization.id, public_id)
+    if stored is None:
+        return False
+    record = {
+        "public_id": public_id,
+        "status": "archived",
+        "archived_at": stored["archived_at"] or now(),
+        "updated_at": now(),
+    }
+    save(connection, table, organization.id, record, merge=True)
+    return True
 
 
 def next_id(connection: sqlite3.Connection, table: Table) -> int:
@@ -171,17 +175,16 @@ def save(
     """
     record = record | {key: as_json(record[key]) for key in ("tags", "capabilities") if key in record}
     stored = find(connection, table, organization_id, record["public_id"]) or {}
-    row_id = stored.pop("id", None)
-    values = {**table.defaults, **(stored if merge else {}), **record}
+    if stored and skip_older and record.get("updated_at", stored["updated_at"]) < stored["updated_at"]:
+        return Saved(stored["id"], "older")
+    values = {**stored, **record} if merge and stored else {**stored, **table.defaults, **record}
     values["created_at"] = record.get("created_at") or stored.get("created_at") or now()
     values["updated_at"] = values["updated_at"] or values["created_at"]
-    if row_id is None:
+    if not stored:
         cursor = connection.execute(table.insert, {**values, "id": new_id, "organization_id": organization_id})
         return Saved(cursor.lastrowid or 0, "new")
-    if skip_older and record.get("updated_at", stored["updated_at"]) < stored["updated_at"]:
-        return Saved(row_id, "older")
     values["public_id"] = stored["public_id"]  # shown as it was first stored
     if values == stored:
-        return Saved(row_id, "unchanged")
-    connection.execute(table.update, {**values, "id": row_id})
-    return Saved(row_id, "changed")
+        return Saved(stored["id"], "unchanged")
+    connection.execute(table.update, values)
+    return Saved(stored["id"], "changed")
