@@ -366,7 +366,7 @@ def load_catalog(database: Database, file: Path) -> None:
     """Replace the capability catalog by the one in FILE."""
     try:
         capabilities = catalog_file.read(file)
-    except catalog_file.CatalogRefused as refused:
+    except ImportRefused as refused:
         raise click.ClickException(f"the catalog was not changed:\n{refused}") from None
     with write(database) as connection:
         catalog.replace(connection, capabilities)
@@ -405,7 +405,7 @@ def heartbeat_(database: Database, every: float | None) -> None:
     while True:
         try:
             with write(database) as connection:
-                heartbeat.beat(connection)
+                heartbeat.store_heartbeat(connection)
         except (DatabaseUnavailable, sqlite3.Error) as error:
             if every is None or isinstance(error, ReadOnlyReplica):
                 raise

@@ -18,7 +18,7 @@ class Organization(NamedTuple):
 
 
 class ApiKey(NamedTuple):
-    """What is stored of an API key, never the key itself. Timestamps are in the stored form."""
+    """Metadata of an API key; the key itself is not stored. Timestamps are in the stored form."""
 
     prefix: str
     name: str

@@ -1,13 +1,30 @@
 """The capability catalog, and the features that its capabilities provide."""
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 from everruns.records import ListQuery, Page, Record
 from everruns.store import derived
+from everruns.store.tables import as_json
 
 BUILT_IN = Path(__file__).with_name("catalog.json")
+
+INSERT = """
+INSERT INTO capabilities (id, name, description, category, status)
+VALUES (:id, :name, :description, :category, :status)
+"""
+
+INSERT_DEPENDENCIES = """
+INSERT INTO capability_dependencies (capability_id, dependency_id)
+SELECT DISTINCT ?, value
+FROM json_each(?)
+"""
+
+INSERT_FEATURES = """
+INSERT INTO capability_features (capability_id, feature)
+SELECT DISTINCT ?, value
+FROM json_each(?)
+"""
 
 SELECT_CAPABILITIES = """
 SELECT json_object(
@@ -30,7 +47,7 @@ SELECT json_object(
 FROM capabilities
 """
 
-BY_ID = """
+SEARCH = """
 WHERE :search IS NULL
    OR instr(casefold(id), :search)
    OR instr(casefold(name), :search)
@@ -44,34 +61,17 @@ def replace(connection: sqlite3.Connection, capabilities: list[Record]) -> None:
     connection.execute("DELETE FROM capability_features")
     connection.execute("DELETE FROM capability_dependencies")
     connection.execute("DELETE FROM capabilities")
-    connection.executemany(
-        """
-        INSERT INTO capabilities (id, name, description, category, status)
-        VALUES (:id, :name, :description, :category, :status)
-        """,
-        ({"description": "", "category": None, **capability} for capability in capabilities),
-    )
-    connection.executemany(
-        """
-        INSERT OR IGNORE INTO capability_dependencies (capability_id, dependency_id)
-        VALUES (?, ?)
-        """,
-        _pairs(capabilities, "dependencies"),
-    )
-    connection.executemany(
-        """
-        INSERT OR IGNORE INTO capability_features (capability_id, feature)
-        VALUES (?, ?)
-        """,
-        _pairs(capabilities, "features"),
-    )
+    for capability in capabilities:
+        connection.execute(INSERT, {"description": "", "category": None, **capability})
+        connection.execute(INSERT_DEPENDENCIES, [capability["id"], as_json(capability.get("dependencies", []))])
+        connection.execute(INSERT_FEATURES, [capability["id"], as_json(capability.get("features", []))])
     derived.rebuild(connection, "provided_features")
 
 
 def list_capabilities(connection: sqlite3.Connection, query: ListQuery) -> Page:
     """Return the page of capabilities that `query` asks for, by id. There are few: all are read."""
     values = {"search": query.search and query.search.casefold()}
-    rows = [row for (row,) in connection.execute(SELECT_CAPABILITIES + BY_ID, values)]
+    rows = [row for (row,) in connection.execute(SELECT_CAPABILITIES + SEARCH, values)]
     return Page(",".join(rows[query.offset : query.offset + query.limit]), len(rows))
 
 
@@ -79,7 +79,3 @@ def render(connection: sqlite3.Connection, capability_id: str) -> str | None:
     """Return the capability as JSON, or None."""
     row = connection.execute(f"{SELECT_CAPABILITIES} WHERE id = :id", {"id": capability_id}).fetchone()
     return row[0] if row else None
-
-
-def _pairs(capabilities: list[Record], key: str) -> Iterator[tuple[str, str]]:
-    return ((capability["id"], value) for capability in capabilities for value in capability.get(key, []))

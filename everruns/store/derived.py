@@ -9,7 +9,7 @@ TABLES = {
     "provided_features": "capability_id, feature",
 }
 
-# A count of 0 is as good as none.
+# The view has no rows with 0 sessions; the table may.
 DIFFERENCES = """
 SELECT 'must have', *
 FROM (SELECT {columns} FROM computed_{table} EXCEPT SELECT {columns} FROM {table})
@@ -19,9 +19,7 @@ FROM (SELECT {columns} FROM {table} EXCEPT SELECT {columns} FROM computed_{table
 WHERE {is_counted}
 """
 
-CLEAR = """
-DELETE FROM {table}
-"""
+CLEAR = "DELETE FROM {table}"
 
 FILL = """
 INSERT INTO {table} ({columns})
@@ -35,7 +33,7 @@ SELECT (SELECT COUNT(*) FROM sessions), (SELECT COUNT(*) FROM session_titles_doc
 
 
 def differences(connection: sqlite3.Connection) -> Iterator[str]:
-    """Yield a line for each row that a derived table has too many, or does not have."""
+    """Yield a line for each missing or surplus row of a derived table."""
     for table, columns in TABLES.items():
         is_counted = "sessions <> 0" if table == "session_counts" else "true"
         sql = DIFFERENCES.format(table=table, columns=columns, is_counted=is_counted)

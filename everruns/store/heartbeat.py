@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from everruns.timestamps import now
 
 
-def beat(connection: sqlite3.Connection) -> None:
+def store_heartbeat(connection: sqlite3.Connection) -> None:
     """Store the current time."""
     connection.execute(
         """

@@ -166,8 +166,7 @@ class Import:
         if public_id is None or canonical_id(public_id) == BASE_HARNESS:
             return None
         reference = (kind.name, canonical_id(public_id))
-        row_id = self.row_ids.get(reference)
-        if row_id is None:
+        if reference not in self.row_ids:
             row_id = self._find(kind, public_id)
             if row_id is None:
                 row_id = self.next_ids[kind.name]
@@ -175,7 +174,7 @@ class Import:
                 rule = f"must exist in the organization or be part of the import; got '{escape(public_id)}'"
                 self.missing[reference] = f"{where}: {kind.name}_id {rule}"
             self.row_ids[reference] = row_id
-        return row_id
+        return self.row_ids[reference]
 
     def _find(self, kind: Kind, public_id: str) -> int | None:
         return tables.find_id(self.connection, kind.table, self.organization.id, public_id)

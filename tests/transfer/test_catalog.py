@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from everruns.store import catalog as built_in
-from everruns.transfer.catalog import CatalogRefused, read
+from everruns.transfer.catalog import read
+from everruns.transfer.importer import ImportRefused
 
 VALID = {
     "id": "skills",
@@ -64,12 +65,12 @@ def test_dependencies_may_form_a_cycle(file: Path) -> None:
     ],
 )
 def test_an_invalid_catalog_is_refused(file: Path, content: Any, error: str) -> None:
-    with pytest.raises(CatalogRefused) as refused:
+    with pytest.raises(ImportRefused) as refused:
         read(write(file, content))
     assert str(refused.value).startswith(str(file) + error.replace("{file}", str(file)))
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"data": []}'])
 def test_a_file_without_capabilities_is_refused(file: Path, content: str) -> None:
-    with pytest.raises(CatalogRefused, match="must contain a capability"):
+    with pytest.raises(ImportRefused, match="must contain a capability"):
         read(write(file, content))
