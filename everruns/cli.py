@@ -19,24 +19,12 @@ from everruns.ids import is_id
 from everruns.records import Organization, SessionsQuery
 from everruns.schemas.fields import escape
 from everruns.schemas.resources import SESSION_STATUSES
-from everruns.store import (
-    agents,
-    backup,
-    catalog,
-    check,
-    derived,
-    heartbeat,
-    keys,
-    organizations,
-    schema,
-    sessions,
-    tables,
-)
+from everruns.store import backup, catalog, check, derived, heartbeat, keys, organizations, schema, sessions, tables
 from everruns.store.db import Database, DatabaseUnavailable, ReadOnlyReplica, explain
 from everruns.timestamps import parse_timestamp
 from everruns.transfer import catalog as catalog_file
 from everruns.transfer import demo, parser
-from everruns.transfer.importer import Import, ImportRefused, Summary
+from everruns.transfer.importer import Import, ImportRefused
 from everruns.transfer.kinds import AGENT, HARNESS, SESSION
 from everruns.transfer.puller import Pull, PullFailed
 
@@ -118,13 +106,16 @@ class _OrganizationCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
+def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Return a decorator that makes a command of a function of the database and further parameters."""
+    return lambda function: main.command(name)(click.pass_obj(function))
+
+
 def organization_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     """Return a decorator that makes a command of a function of the database, `org` and further parameters."""
-
-    def decorate(function: Callable[..., None]) -> click.Command:
-        return main.command(name, cls=_OrganizationCommand)(click.argument("org")(click.pass_obj(function)))
-
-    return decorate
+    return lambda function: main.command(name, cls=_OrganizationCommand)(
+        click.argument("org")(click.pass_obj(function))
+    )
 
 
 def _check_org_id(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
@@ -146,36 +137,31 @@ def _parse_time(_ctx: click.Context, _param: click.Parameter, value: str) -> str
         raise click.BadParameter(f"{error}; got {escape(value)!r}") from None
 
 
-@main.command("init-db")
-@click.pass_obj
+@command("init-db")
 def init_db(database: Database) -> None:
     """Create the database, or do nothing if it is current."""
     database.refuse_on_replica()
     capabilities = catalog_file.read(catalog.BUILT_IN)
-    created = schema.create(
-        database.path, database.timeout, lambda connection: catalog.replace(connection, capabilities)
-    )
+    created = schema.create(database.path, database.timeout, lambda new: catalog.replace(new, capabilities))
     database.checkpoint()
     note(f"{database.path} {'was created' if created else 'is current'}")
 
 
-@main.command("migrate")
-@click.pass_obj
+@command("migrate")
 def migrate(database: Database) -> None:
     """Upgrade a database that an older release made, after a backup beside it."""
     database.refuse_on_replica()
-    version, backup = schema.migrate(database.path, database.timeout)
-    if backup is None:
+    version, copy = schema.migrate(database.path, database.timeout)
+    if copy is None:
         note(f"{database.path} is current")
     else:
         database.checkpoint()
-        note(f"{database.path} was migrated from schema version {version}; {backup} is the database before that")
+        note(f"{database.path} was migrated from schema version {version}; {copy} is the database before that")
 
 
-@main.command("create-org")
+@command("create-org")
 @click.argument("name", callback=_check_name)
 @click.option("--id", "public_id", metavar="org_…", callback=_check_org_id, help="The id; by default a new one.")
-@click.pass_obj
 def create_org(database: Database, name: str, public_id: str | None) -> None:
     """Create an organization and print its id."""
     with write(database) as connection:
@@ -184,8 +170,7 @@ def create_org(database: Database, name: str, public_id: str | None) -> None:
         click.echo(organizations.create_organization(connection, name, public_id).public_id)
 
 
-@main.command("list-orgs")
-@click.pass_obj
+@command("list-orgs")
 def list_orgs(database: Database) -> None:
     """List the organizations: tab-separated id, name, number of sessions."""
     with database.read() as connection:
@@ -236,7 +221,7 @@ def prune(database: Database, org: str, before: str, status: str | None, agent: 
     """Delete old sessions of the organization ORG, in short transactions. Prints how many."""
     with database.read() as connection:
         organization = find_organization(connection, org)
-        if agent is not None and not agents.exists(connection, organization, agent):
+        if agent is not None and tables.find_id(connection, AGENT.table, organization.id, agent) is None:
             raise click.ClickException(f"there is no agent {escape(agent)} in {org}; nothing was deleted")
         query = SessionsQuery(agent, created_before=before, status=status, limit=BATCH)
         if dry_run:
@@ -306,17 +291,17 @@ def import_(database: Database, org: str, merge: bool, files: tuple[str, ...]) -
     with database.read() as connection:
         find_organization(connection, org)  # before a pipe is read, which may take long
     with parser.parse_files(files, sys.stdin.buffer) as groups:
-        summary = _import(database, org, groups, merge)
-    for line in summary.lines():
-        note(line)
+        _import(database, org, groups, merge)
 
 
-def _import(database: Database, org: str, groups: Iterable[parser.Group], merge: bool = False) -> Summary:
+def _import(database: Database, org: str, groups: Iterable[parser.Group], merge: bool = False) -> None:
     try:
         with write(database) as connection, _progress_bar(groups, "Importing") as shown:
-            return Import(connection, find_organization(connection, org), merge).run(shown)
+            summary = Import(connection, find_organization(connection, org), merge).run(shown)
     except ImportRefused as refused:
         raise click.ClickException(f"nothing was imported; fix these errors and retry:\n{refused}") from None
+    for line in summary.lines():
+        note(line)
 
 
 def _progress_bar(items: Iterable[Any], label: str) -> Any:
@@ -342,11 +327,9 @@ def pull(database: Database, org: str, url: str) -> None:
             with _progress_bar(source.download(), "Downloading") as pages:
                 for _ in pages:
                     pass
-            summary = _import(database, org, source.groups())
+            _import(database, org, source.groups())
     except PullFailed as error:
         raise click.ClickException(f"{error}; nothing was changed") from None
-    for line in summary.lines():
-        note(line)
 
 
 @organization_command("export")
@@ -359,9 +342,8 @@ def export(database: Database, org: str) -> None:
                 click.echo(line)
 
 
-@main.command("load-catalog")
+@command("load-catalog")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.pass_obj
 def load_catalog(database: Database, file: Path) -> None:
     """Replace the capability catalog by the one in FILE."""
     try:
@@ -377,9 +359,8 @@ def load_catalog(database: Database, file: Path) -> None:
     note(f"{len(capabilities)} capabilities loaded")
 
 
-@main.command("check")
+@command("check")
 @click.option("--repair", is_flag=True, help="First fill again what is derived: counts, tags, titles, features.")
-@click.pass_obj
 def check_(database: Database, repair: bool) -> None:
     """Check the database: integrity, schema, references, counts. Exit status 1 and a line for each error."""
     if repair:
@@ -395,9 +376,8 @@ def check_(database: Database, repair: bool) -> None:
     note("no errors")
 
 
-@main.command("heartbeat")
+@command("heartbeat")
 @click.option("--every", metavar="SECONDS", type=click.FloatRange(0.1, 3600), help="Repeat until stopped.")
-@click.pass_obj
 def heartbeat_(database: Database, every: float | None) -> None:
     """Store the current time, from which the replicas of this database compute the age of their data."""
     if every is not None:
@@ -415,9 +395,8 @@ def heartbeat_(database: Database, every: float | None) -> None:
         time.sleep(every)
 
 
-@main.command("backup")
+@command("backup")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.pass_obj
 def backup_(database: Database, file: Path) -> None:
     """Write a consistent copy of the database to FILE, which must not exist, while the service runs."""
     try:
@@ -428,9 +407,8 @@ def backup_(database: Database, file: Path) -> None:
     note(f"{file} was written")
 
 
-@main.command("restore")
+@command("restore")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.pass_obj
 def restore(database: Database, file: Path) -> None:
     """Replace the database by the backup FILE, after checking it. The service may run, and serves it at once."""
     database.refuse_on_replica()
@@ -448,10 +426,9 @@ def restore(database: Database, file: Path) -> None:
     note(f"{database.path} was restored from {file}")
 
 
-@main.command("demo")
+@command("demo")
 @click.option("--sessions", "count", default=1000, show_default=True, type=click.IntRange(0), help="How many sessions.")
 @click.option("--if-empty", is_flag=True, help="Do nothing when there is an organization already.")
-@click.pass_obj
 def demo_(database: Database, count: int, if_empty: bool) -> None:
     """Create an example organization with realistic agents and sessions, and print a key of it."""
     with write(database) as connection:

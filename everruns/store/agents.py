@@ -1,10 +1,7 @@
 """Agents: their rendering as JSON, and the table."""
 
-import sqlite3
-
-from everruns.records import Organization
 from everruns.store import harnesses
-from everruns.store.tables import Table, find_id
+from everruns.store.tables import Table
 
 SELECT_AGENTS = """
 SELECT json_patch(json_object(
@@ -43,8 +40,3 @@ LEFT JOIN harnesses
 """
 
 TABLE = Table("agents", SELECT_AGENTS, {"harness_id": None, **harnesses.TABLE.defaults})
-
-
-def exists(connection: sqlite3.Connection, organization: Organization, public_id: str) -> bool:
-    """Return whether the organization has an agent with this public id."""
-    return find_id(connection, TABLE, organization.id, public_id) is not None

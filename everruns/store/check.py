@@ -10,16 +10,8 @@ from everruns.store import db, derived, schema
 
 # Orphans are listed with null in place of what is missing; a capability that is not an object provides no features.
 WRONG_CAPABILITIES = """
-SELECT 'harnesses', id
-FROM harnesses
-WHERE EXISTS (SELECT 1 FROM json_each(capabilities) WHERE type <> 'object')
-UNION ALL
-SELECT 'agents', id
-FROM agents
-WHERE EXISTS (SELECT 1 FROM json_each(capabilities) WHERE type <> 'object')
-UNION ALL
-SELECT 'sessions', id
-FROM sessions
+SELECT id
+FROM {table}
 WHERE EXISTS (SELECT 1 FROM json_each(capabilities) WHERE type <> 'object')
 """
 
@@ -32,8 +24,9 @@ def errors(connection: sqlite3.Connection) -> Iterator[str]:
     yield from _missing(connection)
     for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
         yield f"{table} row {row} refers to a row of {parent} that does not exist"
-    for table, row in connection.execute(WRONG_CAPABILITIES):
-        yield f"{table} row {row}: each of its capabilities must be an object"
+    for table in ("harnesses", "agents", "sessions"):
+        for (row,) in connection.execute(WRONG_CAPABILITIES.format(table=table)):
+            yield f"{table} row {row}: each of its capabilities must be an object"
     yield from derived.differences(connection)
 
 

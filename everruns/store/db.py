@@ -17,9 +17,7 @@ WRITER_CACHE_KIB = 8 * 1024  # an import touches index pages all over the file
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
 SHARED_MEMORY_BYTES = 32 * 1024  # the least that SQLite needs for the -shm file
 
-HAS_LITESTREAM = """
-SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_litestream_seq')
-"""
+HAS_LITESTREAM = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_litestream_seq')"
 
 
 class DatabaseUnavailable(Exception):
@@ -74,9 +72,8 @@ class Database:
                 if lag is None:
                     raise ReplicaStale("the age of this replica is unknown: no heartbeat has arrived")
                 if lag > self.max_lag:
-                    raise ReplicaStale(
-                        f"the data of this replica must be at most {self.max_lag:g} s old; got {lag:.0f} s"
-                    )
+                    rule = f"must be at most {self.max_lag:g} s old"
+                    raise ReplicaStale(f"the data of this replica {rule}; got {lag:.0f} s")
             yield connection
 
     @contextmanager
