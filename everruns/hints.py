@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 
 def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return the end of a message that names the similar one of `known`, with `prefix`; empty if none is.
+    """Return `; did you mean …?` with the most similar of the `known` names, after `prefix`; empty if none is similar.
 
     >>> did_you_mean("titel", ["id", "title"])
     '; did you mean title?'

@@ -1,4 +1,4 @@
-"""What `everruns check` finds: a corrupt file, missing tables or rows, and wrong derived tables."""
+"""The errors that `everruns check` reports: of the file, its schema, references, capabilities and derived tables."""
 
 import shlex
 import sqlite3

@@ -90,19 +90,19 @@ class Filters:
     @cached_property
     def matching(self) -> str:
         """The FROM and WHERE clauses."""
-        source, conditions = FROM_SESSIONS, ""
+        source, conditions, unchecked_tags = FROM_SESSIONS, "", self.tags
         if self.agent_id != ALL_AGENTS:
             conditions += "  AND sessions.agent_id = :agent_id\n"
         if self.status is not None:
             conditions += "  AND sessions.status = :status\n"
-        if self.search is None and self.tags:
-            source = FROM_TAG
-            conditions += HAS_FIRST_TAG
-        elif self.search is not None and len(self.search) >= SHORTEST_INDEXED:
+        if self.search is not None and len(self.search) >= SHORTEST_INDEXED:
             source = FROM_SEARCH
         elif self.search is not None:
             conditions += CONTAINS_TEXT
-        if len(self.tags) > (source == FROM_TAG):
+        elif self.tags:
+            source, unchecked_tags = FROM_TAG, self.tags[1:]
+            conditions += HAS_FIRST_TAG
+        if unchecked_tags:
             conditions += HAS_ALL_TAGS
         return MATCHING.format(source=source, conditions=conditions)
 
