@@ -1,1 +1,1 @@
-"""Import and export of files."""
+"""Import: of files, of other servers, and of an example organization."""
