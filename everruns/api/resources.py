@@ -136,7 +136,7 @@ def _save(
         is_archived = whole.get("status") == "archived"
         record["archived_at"] = (whole.get("archived_at") or record["updated_at"]) if is_archived else None
     resolved = resolve_references(connection, organization, kind, record)
-    tables.save(connection, kind.table, organization.id, resolved, merge=merge)
+    tables.save(connection, kind.table, organization.id, resolved, stored, merge=merge)
     return _render(connection, kind, organization, record["public_id"])
 
 

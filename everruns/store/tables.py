@@ -148,7 +148,7 @@ def archive(connection: sqlite3.Connection, table: Table, organization: Organiza
         "archived_at": stored["archived_at"] or now(),
         "updated_at": now(),
     }
-    save(connection, table, organization.id, record, merge=True)
+    save(connection, table, organization.id, record, stored, merge=True)
     return True
 
 
@@ -162,25 +162,23 @@ def save(
     table: Table,
     organization_id: int,
     record: Record,
+    stored: Record | None = None,
     *,
     merge: bool = False,
-    skip_older: bool = False,
     new_id: int | None = None,
 ) -> Saved:
-    """Insert `record`, or update the row with its public id, inside a write transaction.
+    """Insert `record`, or update the row that `find` returned as `stored` in the same write transaction.
 
     `record` maps columns to values; `tags` and `capabilities` are lists. Columns that are absent get their defaults,
-    with `merge` they keep their stored values; `created_at` always stays unless given. With `skip_older`, a record
-    whose `updated_at` is before the stored one changes nothing. A new row gets the internal id `new_id` if given.
+    with `merge` they keep their stored values; `created_at` always stays unless given. A new row gets the internal id
+    `new_id` if given.
     """
     record = record | {key: as_json(record[key]) for key in ("tags", "capabilities") if key in record}
-    stored = find(connection, table, organization_id, record["public_id"]) or {}
-    if stored and skip_older and record.get("updated_at", stored["updated_at"]) < stored["updated_at"]:
-        return Saved(stored["id"], "older")
-    values = {**stored, **record} if merge and stored else {**stored, **table.defaults, **record}
-    values["created_at"] = record.get("created_at") or stored.get("created_at") or now()
+    kept = stored or {}
+    values = {**kept, **record} if merge and kept else {**kept, **table.defaults, **record}
+    values["created_at"] = record.get("created_at") or kept.get("created_at") or now()
     values["updated_at"] = values["updated_at"] or values["created_at"]
-    if not stored:
+    if stored is None:
         cursor = connection.execute(table.insert, {**values, "id": new_id, "organization_id": organization_id})
         return Saved(cursor.lastrowid or 0, "new")
     values["public_id"] = stored["public_id"]  # shown as it was first stored

@@ -139,9 +139,13 @@ class Import:
         for name in kind.references:
             if (key := f"{name}_id") in record:
                 record[key] = self._row_id(KINDS[name], record[key], where)
+        stored = tables.find(self.connection, kind.table, self.organization.id, record["public_id"])
+        if stored and record.get("updated_at", stored["updated_at"]) < stored["updated_at"]:
+            self.summary.outcomes[kind.name, "older"] += 1
+            return
         new_id = None
         if kind is not SESSION:
-            if not self.merge or self._find(kind, record["public_id"]) is None:
+            if not (self.merge and stored):
                 record.setdefault("name", record["public_id"])
             is_reserved = self.missing.pop(reference, None) is not None
             new_id = self.row_ids[reference] if is_reserved else self.next_ids[kind.name]
@@ -150,8 +154,8 @@ class Import:
             kind.table,
             self.organization.id,
             record,
+            stored,
             merge=self.merge,
-            skip_older=True,
             new_id=new_id,
         )
         self.summary.outcomes[kind.name, saved.outcome] += 1
@@ -167,7 +171,7 @@ class Import:
             return None
         reference = (kind.name, canonical_id(public_id))
         if reference not in self.row_ids:
-            row_id = self._find(kind, public_id)
+            row_id = tables.find_id(self.connection, kind.table, self.organization.id, public_id)
             if row_id is None:
                 row_id = self.next_ids[kind.name]
                 self.next_ids[kind.name] += 1
@@ -175,9 +179,6 @@ class Import:
                 self.missing[reference] = f"{where}: {kind.name}_id {rule}"
             self.row_ids[reference] = row_id
         return self.row_ids[reference]
-
-    def _find(self, kind: Kind, public_id: str) -> int | None:
-        return tables.find_id(self.connection, kind.table, self.organization.id, public_id)
 
 
 def _kind(record: Record) -> Kind:
