@@ -76,16 +76,13 @@ class Database:
                     raise ReplicaStale(f"the data of this replica {rule}; got {lag:.0f} s")
             yield connection
 
-    @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self) -> AbstractContextManager[sqlite3.Connection]:
         """Yield a connection in a write transaction: committed at the end, rolled back on an exception.
 
         Raises `ReadOnlyReplica`, `DatabaseUnavailable` or `sqlite3.Error`.
         """
         self.refuse_on_replica()
-        with self._transaction(self._writer(), "BEGIN IMMEDIATE") as connection:
-            connection.execute("PRAGMA defer_foreign_keys = ON")  # an import may store a session before its agent
-            yield connection
+        return self._transaction(self._writer(), "BEGIN IMMEDIATE")
 
     @contextmanager
     def _transaction(self, connection: sqlite3.Connection, begin: str) -> Iterator[sqlite3.Connection]:
@@ -200,6 +197,11 @@ def verify(connection: sqlite3.Connection, migrate: str = "everruns migrate") ->
         elif version >= OLDEST_VERSION:
             advice = f"run '{migrate}'"
         raise DatabaseUnavailable(f"{path} must have schema version {SCHEMA_VERSION}; got {version}: {advice}")
+
+
+def defer_foreign_keys(connection: sqlite3.Connection) -> None:
+    """Check foreign keys at the end of the current transaction. SQLite compiles all statements again after this."""
+    connection.execute("PRAGMA defer_foreign_keys = ON")
 
 
 def data_version(connection: sqlite3.Connection) -> int:

@@ -10,7 +10,7 @@ from everruns.hints import did_you_mean
 from everruns.ids import BASE_HARNESS, canonical_id
 from everruns.records import Organization, Outcome, Record
 from everruns.schemas.fields import REFERENCE_KEYS, escape, flatten, is_empty, known_keys, shown
-from everruns.store import tables
+from everruns.store import db, tables
 from everruns.transfer.kinds import AGENT, COMPUTED_KEYS, HARNESS, KINDS, SESSION, Kind
 from everruns.transfer.parser import Group, ParsedRecord
 
@@ -79,6 +79,7 @@ class Import:
 
         A group is an array or page of the API, newest first: its last record is stored first.
         """
+        db.defer_foreign_keys(self.connection)  # a session may come before its agent
         for group in groups:
             valid = [(parsed, loaded) for parsed in group if (loaded := self._load(parsed))]
             if not self.errors:

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from everruns import create_app
 from everruns.records import Organization
 from everruns.store import schema
-from everruns.store.db import Database, DatabaseUnavailable, ReadOnlyReplica, explain
+from everruns.store.db import Database, DatabaseUnavailable, ReadOnlyReplica, defer_foreign_keys, explain
 from everruns.store.organizations import create_organization
 from tests.support.client import client_with_key
 from tests.support.commands import CommandRunner
@@ -73,13 +73,20 @@ def test_a_write_transaction_is_rolled_back_on_any_exception(database: Database)
     assert names(database) == ["Next"]
 
 
-def test_a_write_transaction_checks_references_at_its_end(database: Database) -> None:
+def test_references_are_checked_at_once_or_at_the_end_of_a_transaction(database: Database) -> None:
     key = "INSERT INTO api_keys (organization_id, name, sha256, prefix, created_at) VALUES (?, '', ?, ?, ?)"
     values = (b"x" * 32, "evr_12345678", "2026-02-27T13:13:53.000000Z")
+
+    def store_key_deferred(connection: sqlite3.Connection) -> None:
+        defer_foreign_keys(connection)
+        connection.execute(key, [7, *values])
+
+    with database.write() as connection, pytest.raises(sqlite3.IntegrityError):
+        connection.execute(key, [7, *values])
     with pytest.raises(sqlite3.IntegrityError), database.write() as connection:
-        connection.execute(key, [7, *values])
+        store_key_deferred(connection)
     with database.write() as connection:
-        connection.execute(key, [7, *values])
+        store_key_deferred(connection)
         connection.execute("INSERT INTO organizations (id, public_id, name) VALUES (7, 'org_7', 'x')")
     assert names(database) == ["x"]
 
