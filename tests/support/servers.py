@@ -1,5 +1,6 @@
-"""Real programs for tests: the everruns command, gunicorn on a socket as systemd passes it, nginx, Litestream."""
+"""Real programs for tests: gunicorn on a socket as systemd passes it, nginx, Litestream."""
 
+import gc
 import http.client
 import json
 import os
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from tests.support.commands import CommandRunner
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -50,8 +53,15 @@ def is_listening(port: int) -> bool:
 # --- the command line -----------------------------------------------------------------------------------------------
 
 
+class Output(NamedTuple):
+    """What a command has written."""
+
+    stdout: str
+    stderr: str
+
+
 class Database:
-    """A database file, and the `everruns` command on it in a process of its own.
+    """A database file, and the `everruns` command on it.
 
     `organization` and `key` are filled in by `create_organization`.
     """
@@ -61,27 +71,21 @@ class Database:
         self.organization = ""
         self.key = ""
 
-    def everruns(
-        self, *arguments: str | Path, stdin: str = "", status: int = 0, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
+    def everruns(self, *arguments: str | Path, stdin: str = "", status: int = 0, **environment: str) -> Output:
         """Run a command and check its exit status; `environment` is added to that of the tests."""
-        ran = subprocess.run(
-            [BIN / "everruns", *arguments],
-            input=stdin,
-            env={**os.environ, "EVERRUNS_DATABASE": str(self.path), **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ran.returncode == status, f"everruns {arguments}: exit status {ran.returncode}\n{ran.stdout}{ran.stderr}"
-        return ran
+        run = CommandRunner(self.path)
+        result = run(*map(str, arguments), stdin=stdin, exit_code=status, env=environment)
+        output = Output(result.stdout, result.stderr)
+        del result  # so that the file is closed, as by the end of a process
+        gc.collect()
+        return output
 
     def create_organization(self) -> None:
         """Create an organization and a key of it."""
         self.organization = self.everruns("create-org", "Acme").stdout.strip()
         self.key = self.everruns("create-key", self.organization).stdout.strip()
 
-    def load(self, records: Iterable[dict[str, object]], status: int = 0) -> subprocess.CompletedProcess[str]:
+    def load(self, records: Iterable[dict[str, object]], status: int = 0) -> Output:
         """Import records into the organization."""
         lines = "".join(json.dumps(record) + "\n" for record in records)
         return self.everruns("import", "--org", self.organization, "-", stdin=lines, status=status)
