@@ -41,12 +41,11 @@ def test_a_pasted_id_is_found_at_once(page: Page, organizations: Organizations) 
     assert titles(page) == ["Session 42"]
 
 
-@pytest.mark.parametrize(
-    ("search", "marked"), [("c++ (", ["C++ ("]), ("ĐƠN", ["đơn", "đơn"]), ("订", ["订"]), ("[", [])]
-)
-def test_any_text_is_searched_as_it_is(page: Page, service: Service, search: str, marked: list[str]) -> None:
+def test_any_text_is_searched_as_it_is(page: Page, service: Service) -> None:
     organization = service.create_organization(agent(), session(1, title="C++ (đơn hàng) đơn 查询订单"))
     open_page(page, organization.key)
-    page.locator("#search").fill(search)
-    expect_range(page, "1–1 of 1" if marked else "No sessions")
-    expect(page.locator("mark")).to_have_text(marked)
+    searches: list[tuple[str, list[str]]] = [("c++ (", ["C++ ("]), ("[", []), ("ĐƠN", ["đơn", "đơn"]), ("订", ["订"])]
+    for search, marked in searches:
+        page.locator("#search").fill(search)
+        expect_range(page, "1–1 of 1" if marked else "No sessions")
+        expect(page.locator("mark")).to_have_text(marked)
