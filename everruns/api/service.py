@@ -6,6 +6,7 @@ from pathlib import Path
 from flask import Response, send_from_directory
 
 import everruns
+from everruns.api.errors import ApiError
 from everruns.api.views import database, read_view
 from everruns.records import Organization
 from everruns.store import heartbeat, organizations
@@ -29,14 +30,21 @@ WEB_HEADERS = {
 
 def web_page(filename: str = "index.html") -> Response:
     """Return a file of the web page, which uses the API."""
-    response = send_from_directory(WEB, filename)
+    response = _file(WEB, filename)
     response.headers.update(WEB_HEADERS)
     return response
 
 
 def description(filename: str) -> Response:
     """Return a description of the API: OpenAPI, or text for language models."""
-    return send_from_directory(HERE, filename)
+    return _file(HERE, filename)
+
+
+def _file(directory: Path, filename: str) -> Response:
+    response = send_from_directory(directory, filename)
+    if response.status_code == 412:  # Werkzeug leaves the file in the body
+        raise ApiError(412, "precondition_failed", "If-Match must be the ETag of the file")
+    return response
 
 
 def health() -> dict[str, object]:
