@@ -235,3 +235,9 @@ def test_replica_serves_a_replaced_copy(
         run_command("backup", str(tmp_path / "new.db"))
         (tmp_path / "new.db").replace(tmp_path / "copy.db")
         assert ids(client.get("/v1/sessions"))[0] == f"session_{number}"
+
+
+def test_if_match_is_ignored(client: FlaskClient) -> None:
+    """Werkzeug answers a file with status 412 and the file in the body."""
+    for path in ("/", "/web/main.js", "/llms.txt", "/api-doc/openapi.json", "/v1/sessions"):
+        assert client.get(path, headers={"If-Match": '"other"'}).status_code == 200

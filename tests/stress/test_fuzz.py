@@ -41,7 +41,6 @@ CODES = {
     404: {"not_found"},
     405: {"method_not_allowed"},
     409: {"conflict"},
-    412: {"precondition_failed"},
     413: {"request_entity_too_large"},
     415: {"unsupported_media_type"},
     416: {"requested_range_not_satisfiable"},
