@@ -240,4 +240,5 @@ def test_replica_serves_a_replaced_copy(
 def test_if_match_is_ignored(client: FlaskClient) -> None:
     """Werkzeug answers a file with status 412 and the file in the body."""
     for path in ("/", "/web/main.js", "/llms.txt", "/api-doc/openapi.json", "/v1/sessions"):
-        assert client.get(path, headers={"If-Match": '"other"'}).status_code == 200
+        with client.get(path, headers={"If-Match": '"other"'}) as response:
+            assert response.status_code == 200
