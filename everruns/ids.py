@@ -28,7 +28,7 @@ def canonical_id(public_id: str) -> str:
     >>> canonical_id("agent_01234567-89AB") == canonical_id("agent_0123456789ab")
     True
     """
-    return public_id.replace("-", "").lower()
+    return public_id.replace("-", "").lower() if public_id.isascii() else public_id
 
 
 def new_id(prefix: str) -> str:

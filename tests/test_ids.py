@@ -26,6 +26,7 @@ def test_ids_that_differ_only_in_dashes_and_letter_case_are_the_same() -> None:
     forms = ["agent_01234567-89ab", "agent_0123456789AB", "agent_-0-123456789ab-"]
     assert {canonical_id(form) for form in forms} == {"agent_0123456789ab"}
     assert canonical_id(BASE_HARNESS) == BASE_HARNESS
+    assert canonical_id("agent_\u212a") != "agent_k", "the Kelvin sign becomes k in lower case"
 
 
 def test_new_id_is_a_uuid_version_7_of_the_current_time() -> None:

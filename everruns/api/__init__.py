@@ -29,7 +29,7 @@ api.add_url_rule("/v1/sessions/stats", view_func=sessions.stats)
 api.add_url_rule("/v1/agents", view_func=agents.list_agents)
 api.add_url_rule("/v1/harnesses", view_func=agents.list_harnesses)
 api.add_url_rule("/v1/capabilities", view_func=capabilities.list_capabilities)
-api.add_url_rule("/v1/capabilities/<capability_id>", view_func=capabilities.get_capability)
+api.add_url_rule("/v1/capabilities/<path:capability_id>", view_func=capabilities.get_capability)
 api.add_url_rule("/v1/organization", view_func=service.organization)
 
 api.add_url_rule("/", view_func=service.web_page, strict_slashes=False)  # no redirect of an empty path

@@ -40,7 +40,7 @@ def link(query: SessionsQuery, total: int, newest: str | None) -> str:
 
 def _query(**arguments: str | tuple[str, ...] | None) -> str:
     given = {name: value for name, value in arguments.items() if value}
-    return urlencode(given, doseq=True, safe=":") + "&" if given else ""
+    return urlencode(given, doseq=True, safe=":/?@!$'()*") + "&" if given else ""
 
 
 def _right_after(newest: str) -> str | None:

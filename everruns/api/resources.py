@@ -128,13 +128,6 @@ def _save(
     _refuse_base_harness(record["public_id"])
     if stored:
         record.setdefault("updated_at", now())
-    else:
-        record.setdefault("created_at", now())
-        record.setdefault("updated_at", record["created_at"])
-    if kind is not SESSION:
-        whole = {**stored, **record} if stored and merge else record
-        is_archived = whole.get("status") == "archived"
-        record["archived_at"] = (whole.get("archived_at") or record["updated_at"]) if is_archived else None
     resolved = resolve_references(connection, organization, kind, record)
     tables.save(connection, kind.table, organization.id, resolved, stored, merge=merge)
     return _render(connection, kind, organization, record["public_id"])

@@ -8,7 +8,18 @@ from urllib.parse import parse_qsl
 from marshmallow import RAISE, Schema, ValidationError, post_load, validates_schema
 
 from everruns.records import ActivityQuery, ListQuery, SessionsQuery
-from everruns.schemas.fields import Array, Choice, Day, Flag, PublicId, Text, Timestamp, WholeNumber, known_keys
+from everruns.schemas.fields import (
+    Array,
+    Choice,
+    Day,
+    Flag,
+    PublicId,
+    Text,
+    Timestamp,
+    WholeNumber,
+    flatten,
+    known_keys,
+)
 from everruns.schemas.resources import SESSION_STATUSES
 
 MAX_OFFSET = 2147483647
@@ -106,7 +117,7 @@ def _parse(schema: _QuerySchema, query_string: bytes) -> Any:
     for name, value in parse_qsl(text, keep_blank_values=True, errors="surrogateescape"):
         arguments.setdefault(_replace_surrogates(name), []).append(value)
     several = {field.data_key for field in schema.fields.values() if isinstance(field, Array)}
-    errors: dict[str, Any] = {}
+    errors: dict[str, list[str]] = {}
     for name, values in arguments.items():
         if any(value != _replace_surrogates(value) for value in values):
             errors[name] = ["must be valid UTF-8"]
@@ -116,7 +127,8 @@ def _parse(schema: _QuerySchema, query_string: bytes) -> Any:
     try:
         record = schema.load({name: values if name in several else values[0] for name, values in arguments.items()})
     except ValidationError as error:
-        errors = {**error.messages_dict, **errors}
+        for name, messages in error.messages_dict.items():
+            errors.setdefault(name, [message for _, message in flatten(messages)])
     if errors:
         raise ValidationError({name: errors[name] for name in arguments if name in errors})
     return record

@@ -142,12 +142,7 @@ def archive(connection: sqlite3.Connection, table: Table, organization: Organiza
     stored = find(connection, table, organization.id, public_id)
     if stored is None:
         return False
-    record = {
-        "public_id": public_id,
-        "status": "archived",
-        "archived_at": stored["archived_at"] or now(),
-        "updated_at": now(),
-    }
+    record = {"public_id": public_id, "status": "archived", "updated_at": now()}
     save(connection, table, organization.id, record, stored, merge=True)
     return True
 
@@ -170,14 +165,17 @@ def save(
     """Insert `record`, or update the row that `find` returned as `stored` in the same write transaction.
 
     `record` maps columns to values; `tags` and `capabilities` are lists. Columns that are absent get their defaults,
-    with `merge` they keep their stored values; `created_at` always stays unless given. A new row gets the internal id
-    `new_id` if given.
+    with `merge` they keep their stored values; `created_at` and `updated_at` always stay unless given. `archived_at` is
+    set if and only if the status is `archived`. A new row gets the internal id `new_id` if given.
     """
     record = record | {key: as_json(record[key]) for key in ("tags", "capabilities") if key in record}
     kept = stored or {}
     values = {**kept, **record} if merge and kept else {**kept, **table.defaults, **record}
     values["created_at"] = record.get("created_at") or kept.get("created_at") or now()
-    values["updated_at"] = values["updated_at"] or values["created_at"]
+    values["updated_at"] = record.get("updated_at") or kept.get("updated_at") or values["created_at"]
+    if "archived_at" in table.defaults:
+        is_archived = values["status"] == "archived"
+        values["archived_at"] = (values["archived_at"] or values["updated_at"]) if is_archived else None
     if stored is None:
         cursor = connection.execute(table.insert, {**values, "id": new_id, "organization_id": organization_id})
         return Saved(cursor.lastrowid or 0, "new")

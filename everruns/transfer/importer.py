@@ -77,14 +77,16 @@ class Import:
     def run(self, groups: Iterable[Group]) -> Summary:
         """Store all records and return what was done.
 
-        A group is an array or page of the API, newest first: its last record is stored first.
+        A group is an array or page of the API. Its sessions are newest first: the last one is stored first.
         """
         db.defer_foreign_keys(self.connection)  # a session may come before its agent
         for group in groups:
-            valid = [(parsed, loaded) for parsed in group if (loaded := self._load(parsed))]
+            valid = [(parsed.where, *loaded) for parsed in group if (loaded := self._load(parsed))]
             if not self.errors:
-                for parsed, (kind, record) in reversed(valid):
-                    self._save(parsed.where, kind, record)
+                newest_first = [(where, kind, record) for where, kind, record in valid if kind is SESSION]
+                others = [(where, kind, record) for where, kind, record in valid if kind is not SESSION]
+                for where, kind, record in [*others, *reversed(newest_first)]:
+                    self._save(where, kind, record)
             if len(self.errors) >= MAX_ERRORS:
                 break
         self.errors = self.errors or list(self.missing.values())

@@ -67,13 +67,8 @@ def parse(name: str, file: IO[bytes]) -> Iterator[Group]:
     start = file.read(2)
     file.seek(0)
     try:
-        if start in UTF16_MARKS:
-            yield [ParsedRecord(where, error="must be UTF-8; got UTF-16")]
-        elif start == GZIP_MAGIC:
-            with gzip.open(file) as unpacked:
-                yield from _parse_lines(where, unpacked)
-        else:
-            yield from _parse_lines(where, file)
+        with gzip.open(file) if start == GZIP_MAGIC else nullcontext(file) as unpacked:
+            yield from _parse_lines(where, unpacked)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         yield [ParsedRecord(where, error=f"must be a complete gzip file; got an error: {error}")]
     except OSError as error:
@@ -86,6 +81,9 @@ def _parse_lines(name: str, file: IO[bytes] | gzip.GzipFile) -> Iterator[Group]:
     is_first = True  # value, which blank lines may precede
     while line := file.readline(MAX_VALUE_BYTES + 1):
         number += 1
+        if number == 1 and line.startswith(UTF16_MARKS):
+            yield [ParsedRecord(name, error="must be UTF-8; got UTF-16")]
+            return
         if line.isspace():
             continue
         where = f"{name}:{number}"

@@ -61,6 +61,11 @@ INVALID: dict[str, tuple[dict[str, Any], str, str]] = {
     "a title that is a number": ({"title": 1}, "title", "must be a string or null; got a number"),
     "U+0000 in a title": ({"title": "a\0"}, "title", "must not contain the character U+0000; got 'a\\u0000'"),
     "a capability without ref": ({"capabilities": [{"config": {}}]}, "capabilities[0].ref", "is missing"),
+    "null as capability": (
+        {"capabilities": [None]},
+        "capabilities[0]",
+        "must be a capability id or an object with ref; got null",
+    ),
     "a capability without a name": ({"capabilities": [""]}, "capabilities[0].ref", "must be a capability id; got ''"),
     "a capability that is a number": (
         {"capabilities": ["a", 1]},

@@ -1,12 +1,14 @@
 """The capability catalog."""
 
 import json
+from pathlib import Path
 
 from flask import Flask
 from flask.testing import FlaskClient
 
 from everruns.store.catalog import BUILT_IN
 from tests.support.client import ids
+from tests.support.commands import CommandRunner
 
 CATALOG = {entry["id"]: entry for entry in json.loads(BUILT_IN.read_text())}
 
@@ -44,3 +46,10 @@ def test_unknown_capability_is_not_found(client: FlaskClient) -> None:
 def test_key_is_required(app: Flask) -> None:
     for url in ("/v1/capabilities", "/v1/capabilities/openui"):
         assert app.test_client().get(url).status_code == 401
+
+
+def test_id_may_contain_a_slash(client: FlaskClient, run_command: CommandRunner, tmp_path: Path) -> None:
+    catalog = tmp_path / "catalog.json"
+    catalog.write_text('[{"id": "a/b", "name": "x", "status": "available"}]', encoding="utf-8")
+    run_command("load-catalog", str(catalog))
+    assert client.get("/v1/capabilities/a%2Fb").get_json()["id"] == "a/b"

@@ -133,6 +133,20 @@ def test_a_missing_database_is_restored(
     assert run_command.path.stat().st_mode & 0o077 == 0
 
 
+def test_a_database_that_was_removed_while_the_service_runs_is_restored(
+    key: str, run_command: CommandRunner, backup: Path
+) -> None:
+    """The service keeps -wal and -shm of the removed file open; a new file beside them could not be opened."""
+    with serve(run_command.path, EVERRUNS_WORKERS="2") as url:
+        for _ in range(10):
+            assert fetch(f"{url}/v1/sessions", key)[0] == 200
+        run_command.path.unlink()
+        run_command("restore", str(backup))
+        for _ in range(10):
+            assert fetch(f"{url}/v1/sessions", key)[1]["total"] == 1
+    run_command("check")
+
+
 @pytest.mark.parametrize("damage", [b"garbage" * 1000, b"SQLite format 3\x00" + b"\xff" * 9000])
 def test_a_damaged_database_is_moved_aside(
     client: FlaskClient, database: Database, run_command: CommandRunner, backup: Path, tmp_path: Path, damage: bytes

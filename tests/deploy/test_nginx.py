@@ -62,6 +62,13 @@ def test_a_response_is_the_services_own(nginx: Nginx, service: Service, shared_d
     assert get(nginx.port, "/v1/sessions?limit=2", shared_database.key, headers).status == 304
 
 
+def test_a_link_with_long_filters_passes(nginx: Nginx, shared_database: Database) -> None:
+    """`Link` repeats the filters up to four times: more than the 4 KiB that nginx takes by default."""
+    filters = "&".join(f"tag={'x' * 90}{number}" for number in range(80))
+    response = get(nginx.port, f"/v1/sessions?{filters}&offset=1&limit=1", shared_database.key)
+    assert (response.status, len(response.headers["link"]) > 14_000) == (200, True)
+
+
 def test_nginx_creates_a_missing_request_id_and_hides_its_version(nginx: Nginx, service: Service) -> None:
     headers = get(nginx.port, "/health").headers
     assert len(headers["x-request-id"]) == 32

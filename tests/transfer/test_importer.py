@@ -268,6 +268,26 @@ def test_a_record_that_is_older_than_the_stored_one_is_skipped(
         assert stored(database, organization)["session_1"]["title"] == title
 
 
+def test_archived_at_is_set_if_and_only_if_the_status_is_archived(
+    database: Database, organization: Organization, run_import: Import
+) -> None:
+    at, later = "2026-01-01T00:00:00.000000Z", "2026-02-01T00:00:00.000000Z"
+    run_import({"id": "agent_1", "status": "archived", "updated_at": at}, {"id": "agent_2", "archived_at": at})
+    assert [agent["archived_at"] for agent in stored(database, organization).values()] == [at, None]
+    run_import({"id": "agent_1", "status": "active", "updated_at": later}, merge=True)
+    assert stored(database, organization)["agent_1"]["archived_at"] is None
+
+
+def test_updated_at_stays_unless_given(database: Database, organization: Organization, run_import: Import) -> None:
+    """It went back to `created_at`, so that an older record was taken for a newer one."""
+    stored_at = "2026-02-01T00:00:00.000000Z"
+    run_import(session_record(1, agent_id=None, created_at="2026-01-01T00:00:00Z", updated_at=stored_at))
+    run_import({"id": "session_1", "title": "changed"})
+    run_import(session_record(1, agent_id=None, title="older", updated_at="2026-01-15T00:00:00Z"))
+    session = stored(database, organization)["session_1"]
+    assert (session["title"], session["updated_at"]) == ("changed", stored_at)
+
+
 # --- the order of equal timestamps --------------------------------------------------------------------------------
 
 
@@ -280,6 +300,12 @@ def test_the_last_record_of_a_page_or_array_is_stored_first(
     run_import(json.dumps(array, indent=indent))
     run_import(json.dumps(page, indent=indent))
     assert ids(client.get("/v1/sessions")) == ["session_d", "session_c", "session_b", "session_a"]
+
+
+def test_agents_of_a_page_are_stored_in_its_order(client: FlaskClient, run_import: Import) -> None:
+    agents = [{"id": f"agent_{number}", "name": "same"} for number in (1, 2, 3)]
+    run_import(json.dumps({"data": agents, "total": 3}))
+    assert ids(client.get("/v1/agents")) == ["agent_1", "agent_2", "agent_3"]
 
 
 def test_lines_are_stored_in_their_order(client: FlaskClient, run_import: Import) -> None:

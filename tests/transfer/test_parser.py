@@ -83,7 +83,8 @@ def test_a_damaged_gzip_file_is_an_error() -> None:
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
 def test_utf16_is_named(encoding: str) -> None:
     mark = "" if encoding == "utf-16" else "\ufeff"
-    assert first_error((mark + '{"id": "a"}\n').encode(encoding)) == "data must be UTF-8; got UTF-16"
+    content = (mark + '{"id": "a"}\n').encode(encoding)
+    assert first_error(content) == first_error(gzip.compress(content)) == "data must be UTF-8; got UTF-16"
 
 
 @pytest.mark.parametrize(
