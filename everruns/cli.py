@@ -45,8 +45,8 @@ class _Group(click.Group):
         except sqlite3.Error as error:
             raise click.ClickException(f"{explain(error, ctx.obj.path)}; nothing was changed") from None
         except PermissionError as error:
-            advice = "run as a user with access, or use 'everruns import ORG - < FILE' and 'everruns export ORG > FILE'"
-            raise click.ClickException(f"{error.filename}: permission denied; {advice}") from None
+            advice = "; use 'everruns import ORG - < FILE'" if ctx.invoked_subcommand == "import" else ""
+            raise click.ClickException(f"{error.filename}: permission denied for this user{advice}") from None
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -188,11 +188,16 @@ def rename_org(database: Database, org: str, name: str) -> None:
 
 
 @organization_command("delete-org")
-@click.option("--yes", is_flag=True, required=True, help="Required: everything of the organization is deleted.")
+@click.option("--yes", is_flag=True, help="Required: everything of the organization is deleted.")
 def delete_org(database: Database, org: str, yes: bool) -> None:
     """Delete the organization ORG with its keys, sessions, agents and harnesses."""
-    with write(database) as connection:
+    with database.read() as connection:
         organization = find_organization(connection, org)
+        total = sessions.count_by_status(connection, organization, SessionsQuery())["total"]
+    if not yes:
+        what = f"'{escape(organization.name)}' with {total} sessions"
+        raise click.ClickException(f"this deletes {what}; repeat with --yes")
+    with write(database) as connection:
         keys.delete_keys(connection, organization)
     deleted = _prune(database, organization, SessionsQuery(limit=BATCH))
     with write(database) as connection:
@@ -213,7 +218,7 @@ def delete_session(database: Database, org: str, ids: tuple[str, ...]) -> None:
 
 
 @organization_command("prune")
-@click.option("--before", required=True, callback=_parse_time, help="Only sessions created before this ISO 8601 time.")
+@click.option("--before", required=True, callback=_parse_time, help="Created before this ISO 8601 time, or day in UTC.")
 @click.option("--status", type=click.Choice(SESSION_STATUSES), help="Only sessions with this status.")
 @click.option("--agent", metavar="agent_…", help="Only sessions of this agent.")
 @click.option("--dry-run", is_flag=True, help="Delete nothing.")
@@ -416,7 +421,7 @@ def restore(database: Database, file: Path) -> None:
     try:
         errors = check.backup_errors(source, database.timeout)
     except sqlite3.Error as error:
-        raise click.ClickException(f"{explain(error, source)}; nothing was restored") from None
+        raise click.ClickException(f"{file} cannot be read as a database: {error}; nothing was restored") from None
     if errors:
         raise click.ClickException(f"{file} has errors; nothing was restored:\n" + "\n".join(errors[:MAX_LISTED]))
     damaged = backup.restore(source, database.path, database.timeout)

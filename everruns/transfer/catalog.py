@@ -8,14 +8,14 @@ from marshmallow import ValidationError
 from everruns.records import Record
 from everruns.schemas.fields import flatten, shown
 from everruns.schemas.resources import CapabilitySchema
-from everruns.transfer.importer import ImportRefused
+from everruns.transfer.importer import MAX_ERRORS, ImportRefused
 from everruns.transfer.parser import parse
 
 
 def read(path: Path) -> list[Record]:
     """Return the validated capabilities of the catalog file at `path`, an array of objects.
 
-    Raises `ImportRefused` with all errors, duplicate ids among them, and `OSError`.
+    Raises `ImportRefused` with up to 20 errors, duplicate ids among them, and `OSError`.
     """
     schema = CapabilitySchema()
     with path.open("rb") as file:
@@ -33,5 +33,5 @@ def read(path: Path) -> list[Record]:
     if not capabilities and not errors:
         errors.append(f"{path} must contain a capability")
     if errors:
-        raise ImportRefused("\n".join(errors))
+        raise ImportRefused("\n".join(errors[:MAX_ERRORS]))
     return capabilities

@@ -46,7 +46,7 @@ class Pull:
     def __init__(self, url: str, key: str, file: IO[bytes]) -> None:
         if urlsplit(url).scheme not in ("http", "https"):
             raise PullFailed(f"the address must start with http:// or https://; got '{url}'")
-        self.url = url.rstrip("/") + "/"
+        self.url = url.rstrip("/").removesuffix("/v1") + "/"
         self.headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
         self.http = urllib3.PoolManager(timeout=TIMEOUT_SECONDS, retries=RETRIES)
         self.file = file

@@ -55,8 +55,8 @@ def test_a_file_without_permission_is_named_with_advice(database_path: Path, tmp
     write_lines(file, session_record())
     file.chmod(0)
     result = run_process(database_path, "import", ORGANIZATION_ID, str(file), prefix=obeying_permissions())
-    advice = "run as a user with access, or use 'everruns import ORG - < FILE' and 'everruns export ORG > FILE'"
-    assert (result.returncode, result.stderr) == (1, f"Error: {file}: permission denied; {advice}\n")
+    advice = "permission denied for this user; use 'everruns import ORG - < FILE'"
+    assert (result.returncode, result.stderr) == (1, f"Error: {file}: {advice}\n")
 
 
 def test_all_files_are_imported_or_none(database_path: Path, tmp_path: Path, run_command: CommandRunner) -> None:

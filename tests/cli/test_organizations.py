@@ -71,7 +71,8 @@ def test_delete_org_deletes_everything_of_it_and_nothing_else(
     for each in (organization, other):
         sessions = (session_record(n, harness_id="harness_1") for n in range(600))
         import_records(database, each, harness_record("harness_1"), agent_record(), *sessions)
-    assert "Missing option '--yes'" in run_command("delete-org", ORGANIZATION_ID, exit_code=2).stderr
+    refused = run_command("delete-org", ORGANIZATION_ID, exit_code=1).stderr
+    assert re.fullmatch("Error: this deletes '.+' with [0-9]+ sessions; repeat with --yes\n", refused)
     result = run_command("delete-org", ORGANIZATION_ID, "--yes")
     assert (result.stdout, result.stderr) == ("", "deleted the organization and 600 sessions\n")
     assert statuses(client, key, other_key) == [401, 200]
