@@ -43,8 +43,8 @@ def tab(context: BrowserContext) -> Page:
 
 
 @pytest.fixture
-def page(tab: Page, service: Service) -> Iterator[Page]:
-    """The tab, without a key and without changes by other tests, on the page that the last test left.
+def page(tab: Page) -> Iterator[Page]:
+    """The tab, without a key and without changes by other tests, on a file of the service.
 
     Its clock can be advanced. Fails the test after a script error or a violation of the Content-Security-Policy.
     """
@@ -63,8 +63,7 @@ def page(tab: Page, service: Service) -> Iterator[Page]:
     tab.set_viewport_size({"width": 1280, "height": 900})
     tab.emulate_media(color_scheme="light", reduced_motion="reduce")
     tab.clock.install()
-    if not tab.url.startswith(service.address):
-        tab.goto("/web/icon.svg")
+    tab.goto("/web/icon.svg")  # the page of the last test could still store its key
     tab.evaluate("sessionStorage.clear()")
     tab.on("pageerror", add_error)
     tab.on("console", add_message)
