@@ -28,6 +28,7 @@ def canonical_id(public_id: str) -> str:
     >>> canonical_id("agent_01234567-89AB") == canonical_id("agent_0123456789ab")
     True
     """
+    # Only ASCII ids are stored; lower() turns some other letters, such as the Kelvin sign, into ASCII.
     return public_id.replace("-", "").lower() if public_id.isascii() else public_id
 
 

@@ -42,11 +42,11 @@ class SessionsQuery(NamedTuple):
 
 
 class ActivityQuery(NamedTuple):
-    """The query arguments of `GET /v1/sessions/activity`: `days` UTC days, the last one `until` (None: today)."""
+    """The query arguments of `GET /v1/sessions/activity`: `days` UTC days, the last one `until`."""
 
     agent_id: str | None
     days: int
-    until: date | None
+    until: date
 
 
 class ListQuery(NamedTuple):

@@ -107,7 +107,7 @@ def query(schema: Schema) -> dict[str, Json]:
     """Return the JSON Schema of each query argument."""
     rules = {}
     for name, field in schema.fields.items():
-        absent = field.load_default in (None, ())
+        absent = field.load_default in (None, ()) or callable(field.load_default)
         rules[field.data_key or name] = rule(field) if absent else {**rule(field), "default": field.load_default}
     return rules
 

@@ -1,4 +1,4 @@
-"""HTTP routes of agents and harnesses that are not in `resources.py`: the lists."""
+"""HTTP routes of the lists of agents and harnesses."""
 
 import sqlite3
 

@@ -1,13 +1,13 @@
 """The JSON body of a request."""
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from flask import request
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
+from everruns.hints import did_you_mean
 from everruns.records import Record
 from everruns.schemas.fields import REFERENCE_KEYS, is_empty, json_type, known_keys
 from everruns.transfer.kinds import COMPUTED_KEYS, Kind
@@ -43,8 +43,7 @@ def _unknown_keys(value: dict[str, Any], known: Sequence[str]) -> Iterator[tuple
     """Yield each key of `value` that is not known, unless it is empty, with its error."""
     for key, inner in value.items():
         if key not in known and not is_empty(inner):
-            similar = get_close_matches(key, known, 1, 0.75)
-            yield key, ["is not kept by this service" + (f"; did you mean {similar[0]}?" if similar else "")]
+            yield key, [f"is not kept by this service{did_you_mean(key, known)}"]
 
 
 def _parse() -> dict[str, Any]:

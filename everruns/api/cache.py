@@ -13,7 +13,7 @@ from everruns.store import db
 
 MAX_BODY_BYTES = 128 * 1024  # larger responses are not kept
 
-Made = str | tuple[str, dict[str, str]]  # JSON, and headers that depend on it
+ViewResult = str | tuple[str, dict[str, str]]  # JSON, and headers that depend on it
 
 
 class Content(NamedTuple):
@@ -33,7 +33,7 @@ class Cache(threading.local):
 
 
 def respond(
-    connection: sqlite3.Connection, organization: Organization, key: object, make: Callable[[], Made]
+    connection: sqlite3.Connection, organization: Organization, key: object, make: Callable[[], ViewResult]
 ) -> Response:
     """Return 304 if `If-None-Match` matches, else the content of `make`.
 
@@ -55,8 +55,8 @@ def respond(
     return Response(content.body, headers=content.headers)
 
 
-def _content(made: Made) -> Content:
-    text, headers = made if isinstance(made, tuple) else (made, {})
+def _content(result: ViewResult) -> Content:
+    text, headers = result if isinstance(result, tuple) else (result, {})
     body = text.encode() + b"\n"
     etag = hashlib.sha256(body).hexdigest()[:32]
     common = {"ETag": f'W/"{etag}"', "Cache-Control": "private, no-cache", "Vary": "Authorization"}

@@ -1,7 +1,6 @@
-"""HTTP routes of sessions that are not in `resources.py`: the list, and numbers of sessions."""
+"""HTTP routes of the list of sessions, and of numbers of sessions."""
 
 import sqlite3
-from datetime import UTC, datetime
 
 from everruns.api.pagination import link, page_json
 from everruns.api.views import read_view
@@ -20,13 +19,7 @@ def list_sessions(
     return page_json(page, query), {"Link": link(query, page.total, page.newest)}
 
 
-def _activity_query(query_string: bytes) -> ActivityQuery:
-    """Return the query with a day in `until`, so that a response is not kept after midnight."""
-    query: ActivityQuery = queries.activity_query(query_string)
-    return query._replace(until=query.until or datetime.now(UTC).date())
-
-
-@read_view(_activity_query)
+@read_view(queries.activity_query)
 def list_activity(connection: sqlite3.Connection, organization: Organization, query: ActivityQuery) -> str:
     """Return the number of sessions created on each of some UTC days, oldest first."""
     days = sessions.count_by_day(connection, organization, query)

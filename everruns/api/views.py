@@ -11,7 +11,7 @@ from everruns.api.auth import authenticate
 from everruns.schemas import queries
 from everruns.store.db import Database
 
-_Make = Callable[..., cache.Made]
+_Render = Callable[..., cache.ViewResult]
 
 
 def database() -> Database:
@@ -20,7 +20,7 @@ def database() -> Database:
     return found
 
 
-def read_view(parse: Callable[[bytes], Any] = queries.no_query) -> Callable[[_Make], Callable[..., Response]]:
+def read_view(parse: Callable[[bytes], Any] = queries.no_query) -> Callable[[_Render], Callable[..., Response]]:
     """Make a Flask view of a function that returns JSON, or JSON and headers.
 
     In one read transaction, the view authenticates, parses the query, and calls the function unless the response is
@@ -31,14 +31,14 @@ def read_view(parse: Callable[[bytes], Any] = queries.no_query) -> Callable[[_Ma
             return as_json(sessions.count_by_status(connection, organization, query))
     """
 
-    def decorate(make: _Make) -> Callable[..., Response]:
-        @wraps(make)
+    def decorate(render: _Render) -> Callable[..., Response]:
+        @wraps(render)
         def view(**path: Any) -> Response:
             with database().read() as connection:
                 organization = authenticate(connection)
                 query = parse(request.query_string)
                 return cache.respond(
-                    connection, organization, query, lambda: make(connection, organization, query, **path)
+                    connection, organization, query, lambda: render(connection, organization, query, **path)
                 )
 
         return view

@@ -183,7 +183,8 @@ class Array(fields.List[Any]):
 class CapabilityReference(fields.Field[dict[str, Any]]):
     """A capability id, or `{"ref": id, "config": object}`; loads to an object, with `config` only where given."""
 
-    default_error_messages = {"null": "must be a capability id or an object with ref; got null"}  # noqa: RUF012
+    def __init__(self) -> None:
+        super().__init__(error_messages={"null": "must be a capability id or an object with ref; got null"})
 
     def _deserialize(self, value: Any, attr: str | None, data: _Data, **kwargs: Any) -> dict[str, Any]:
         reference = {"ref": value} if isinstance(value, str) else value

@@ -1,6 +1,7 @@
 """The query arguments of each resource."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -81,7 +82,7 @@ class ActivityQuerySchema(_QuerySchema):
     record = ActivityQuery
     agent_id = PublicId("agent", load_default=None, allow_none=False)
     days = WholeNumber(1, 366, load_default=28)
-    until = Day(load_default=None)
+    until = Day(load_default=lambda: datetime.now(UTC).date())
 
 
 class CapabilitiesQuerySchema(_QuerySchema):
@@ -109,7 +110,6 @@ class AgentsQuerySchema(HarnessesQuerySchema):
         return ListQuery(with_session_counts=data.pop("include") is not None, **data)
 
 
-@lru_cache(maxsize=256)
 def _parse(schema: _QuerySchema, query_string: bytes) -> Any:
     """Return the record of the query string. Raises `ValidationError` with all errors, in the order given."""
     arguments: dict[str, list[str]] = {}
@@ -138,11 +138,11 @@ def _replace_surrogates(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-# Each takes the query string of a request: `sessions_query(b"limit=5").limit` is 5.
-sessions_query = partial(_parse, SessionsQuerySchema())
+# Each takes the query string of a request: `sessions_query(b"limit=5").limit` is 5. Frequent ones are cached.
+sessions_query = lru_cache(maxsize=256)(partial(_parse, SessionsQuerySchema()))
 stats_query = partial(_parse, StatsQuerySchema())
 activity_query = partial(_parse, ActivityQuerySchema())
 agents_query = partial(_parse, AgentsQuerySchema())
 harnesses_query = partial(_parse, HarnessesQuerySchema())
 capabilities_query = partial(_parse, CapabilitiesQuerySchema())
-no_query = partial(_parse, _QuerySchema())
+no_query = lru_cache(maxsize=256)(partial(_parse, _QuerySchema()))

@@ -27,13 +27,19 @@ def restore(source: Path, path: Path, timeout: float) -> Path | None:
     with closing(db.connect(source, timeout)) as content:
         db.verify(content)
         damaged = _move_aside_if_damaged(path, timeout)
-        if not path.exists():
+        is_new = not path.exists()
+        if is_new:
             for suffix in ("-wal", "-shm"):  # of a file that was here, which the service may still have open
                 Path(f"{path}{suffix}").unlink(missing_ok=True)
             path.touch(mode=0o600)
-        with closing(db.connect(path, timeout)) as database:
-            database.execute("PRAGMA journal_mode = WAL")
-            content.backup(database, progress=_raise_when_locked)
+        try:
+            with closing(db.connect(path, timeout)) as database:
+                database.execute("PRAGMA journal_mode = WAL")
+                content.backup(database, progress=_raise_when_locked)
+        except BaseException:
+            if is_new:
+                path.unlink()
+            raise
     return damaged
 
 

@@ -84,7 +84,7 @@ class Filters:
 
     @property
     def is_counted(self) -> bool:
-        """Whether `session_counts` has the number of matching sessions."""
+        """True if `session_counts` has the number of matching sessions."""
         return not self.tags and self.search is None
 
     @cached_property

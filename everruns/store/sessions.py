@@ -2,7 +2,7 @@
 
 import sqlite3
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from everruns.records import ActivityQuery, Organization, Page, SessionsQuery
 from everruns.store import agents, counts
@@ -137,8 +137,7 @@ def count_by_day(
 ) -> list[tuple[str, int]]:
     """Return each UTC day that `query` asks for, oldest first, and how many sessions were created on it."""
     filters = Filters(organization.id, _agent(connection, organization, query.agent_id))
-    until = query.until or datetime.now(UTC).date()
-    return counts.count_by_day(connection, filters, until - timedelta(days=query.days - 1), query.days)
+    return counts.count_by_day(connection, filters, query.until - timedelta(days=query.days - 1), query.days)
 
 
 def delete_session(connection: sqlite3.Connection, organization: Organization, public_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""Records → rows, all or nothing: what `everruns import` does inside its transaction."""
+"""Importing records, all or nothing, inside the transaction of the caller."""
 
 import sqlite3
 from collections import Counter
@@ -17,7 +17,7 @@ from everruns.transfer.parser import Group, ParsedRecord
 MAX_ERRORS = 20
 MAX_UNKNOWN_KEYS = 20
 
-# What newer releases of Everruns call a session that is not finished.
+# Statuses of sessions that are not finished, in newer releases of Everruns.
 ACTIVE_STATUSES = ("waiting_for_tool_results", "waitingfortoolresults", "paused")
 _KNOWN_KEYS = {kind.name: {*known_keys(kind.schema), *COMPUTED_KEYS} for kind in KINDS.values()}
 
@@ -83,10 +83,12 @@ class Import:
         for group in groups:
             valid = [(parsed.where, *loaded) for parsed in group if (loaded := self._load(parsed))]
             if not self.errors:
-                newest_first = [(where, kind, record) for where, kind, record in valid if kind is SESSION]
-                others = [(where, kind, record) for where, kind, record in valid if kind is not SESSION]
-                for where, kind, record in [*others, *reversed(newest_first)]:
-                    self._save(where, kind, record)
+                for where, kind, record in valid:
+                    if kind is not SESSION:
+                        self._save(where, kind, record)
+                for where, kind, record in reversed(valid):
+                    if kind is SESSION:
+                        self._save(where, kind, record)
             if len(self.errors) >= MAX_ERRORS:
                 break
         self.errors = self.errors or list(self.missing.values())

@@ -1,7 +1,7 @@
 """Query arguments: what is valid, and what the errors say."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -48,7 +48,10 @@ def errors_of(parse: Callable[[bytes], object], query: str) -> dict[str, Any]:
 
 def test_defaults() -> None:
     assert sessions_query(b"") == SessionsQuery(None, None, None, offset=0, limit=20)
-    assert activity_query(b"") == ActivityQuery(None, days=28, until=None)
+    before = datetime.now(UTC).date()
+    query = activity_query(b"")
+    assert query == ActivityQuery(None, days=28, until=query.until)
+    assert before <= query.until <= datetime.now(UTC).date()
     assert agents_query(b"") == ListQuery(None, offset=0, limit=1000, include_archived=False)
     assert capabilities_query(b"") == ListQuery(None, offset=0, limit=1000)
 
