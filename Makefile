@@ -4,7 +4,7 @@
 # make lock: update deploy/requirements.lock to the newest versions.
 # make audit: search the lock for known vulnerabilities, the code for weaknesses and the Git history for secrets.
 # make screenshots: write the screenshots in docs/ (apt-get install chromium fonts-dejavu-core).
-# make stress: run tests/stress 100 times as long as make test does, in about 40 minutes, and print the figures of docs/TRUST.md.
+# make stress: run tests/stress at full length, in about 40 minutes, and print the figures of docs/TRUST.md; STRESS_FACTOR=1: in one.
 # make bench, make bench-10m: write docs/BENCHMARKS.md (apt-get install wrk).
 
 PYTHON ?= python3
@@ -34,7 +34,7 @@ run: .venv/runtime
 install: .venv/server
 
 test: .venv/dev
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore=tests/stress
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ import pytest
 
 from everruns.records import Organization
 from everruns.store.db import Database
+from tests.stress.scale import scaled
 from tests.support import ROOT
 from tests.support.database import import_records
 from tests.support.records import daily_sessions
@@ -20,9 +21,9 @@ DOCUMENT = ROOT / "everruns/api/openapi.json"
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
-@pytest.mark.parametrize("phases", ["examples,coverage", "fuzzing,stateful"])
+@pytest.mark.parametrize(("phases", "examples_each"), [("examples,coverage", 1), ("fuzzing,stateful", 3)])
 def test_schemathesis_finds_no_failure(
-    database: Database, organization: Organization, key: str, tmp_path: Path, phases: str
+    database: Database, organization: Organization, key: str, tmp_path: Path, phases: str, examples_each: int
 ) -> None:
     sessions = daily_sessions(25, agent_id=examples.AGENT_ID)
     import_records(database, organization, examples.HARNESS, examples.AGENT, *sessions, examples.SESSION)
@@ -30,7 +31,7 @@ def test_schemathesis_finds_no_failure(
     with serve(database.path, "--limit-request-line", "0", "app:app") as url:
         command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIG), "run"]
         command += [str(DOCUMENT), "--url", url, "--header", f"Authorization: Bearer {key}", "--phases", phases]
-        command += ["--continue-on-failure", "--no-color"]
+        command += ["--max-examples", str(scaled(examples_each)), "--continue-on-failure", "--no-color"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
         ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
