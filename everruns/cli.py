@@ -26,7 +26,6 @@ from everruns.transfer import catalog as catalog_file
 from everruns.transfer import demo, parser
 from everruns.transfer.importer import Import, ImportRefused
 from everruns.transfer.kinds import AGENT, HARNESS, SESSION
-from everruns.transfer.puller import Pull, PullFailed
 
 MAX_LISTED = 5
 BATCH = 500  # sessions deleted in one transaction
@@ -320,6 +319,8 @@ def pull(database: Database, org: str, url: str) -> None:
 
     The API key of the other server is read from EVERRUNS_PULL_KEY.
     """
+    from everruns.transfer.puller import Pull, PullFailed  # here, because the HTTP client takes long to load
+
     database.refuse_on_replica()
     with database.read() as connection:
         find_organization(connection, org)
