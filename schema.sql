@@ -1,7 +1,5 @@
--- The data model of Everruns Sessions.
---
--- Integer keys inside, public ids outside. Two public ids are the same when they differ only in dashes and letter
--- case: their canonical_id is equal. Timestamps are UTC text with microseconds, so that text order is time order.
+-- The data model. Integer keys inside, public ids outside: two of these are the same when they differ in dashes and
+-- letter case only, as canonical_id says. Timestamps are UTC text with microseconds, so that text order is time order.
 -- tags and capabilities are JSON arrays, served as they are stored.
 
 PRAGMA application_id = 1163285075;  -- "EVRS"
@@ -78,7 +76,6 @@ CREATE TABLE agents (
   FOREIGN KEY (organization_id, harness_id) REFERENCES harnesses (organization_id, id)
 ) STRICT;
 
--- A session's harness and agent belong to its organization. Both may be absent.
 CREATE TABLE sessions (
   id              INTEGER PRIMARY KEY,  -- the order of storing, which decides between equal created_at
   organization_id INTEGER NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
@@ -133,9 +130,7 @@ CREATE TABLE heartbeat (
 ) STRICT;
 
 -- Derived tables. Each has a view that computes what it must contain, from which it is checked and rebuilt.
-
--- The features of each available capability, including those of everything it depends on.
--- Filled when a catalog is loaded.
+-- First, the features of each available capability and of all it depends on, filled when a catalog is loaded.
 CREATE TABLE provided_features (
   capability_id TEXT NOT NULL,
   feature       TEXT NOT NULL,
@@ -158,8 +153,8 @@ SELECT DISTINCT provided.capability_id, capability_features.feature
 FROM provided
 JOIN capability_features ON capability_features.capability_id = provided.by_capability_id;
 
--- How many sessions an organization (agent_id 0) or one of its agents has with a status in a period: all time ('',
--- precision 0), a year ('2026', 4), a month ('2026-02', 7) or a day ('2026-02-27', 10). Kept by triggers.
+-- Sessions of an organization (agent_id 0) or an agent with a status in a period: all time ('', precision 0), a year
+-- ('2026', 4), a month ('2026-02', 7) or a day ('2026-02-27', 10). Kept by triggers.
 CREATE TABLE session_counts (
   organization_id INTEGER NOT NULL,
   agent_id        INTEGER NOT NULL,
