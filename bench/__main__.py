@@ -185,7 +185,12 @@ def read_budgets(pages: Pages, sizes: list[int]) -> Iterator[Budget]:
             yield Budget(what, first[dataset], other, least=least if contender is FASTAPI else None)
     term = "order 77"
     scan = Measurement("LIKE", lambda: local.like_scan_rate(main, term))
-    yield Budget(f"search for a term, {main.name} sessions", pages.page(OURS, main, search=term), scan, least=20)
+    search, status = pages.page(OURS, main, search=term), pages.page(OURS, main, status="active")
+    yield Budget(f"search for a term, {main.name} sessions", search, scan, least=20)
+    for contender in (FASTAPI, FLASK):
+        yield Budget(f"search for a term, {main.name} sessions", search, pages.page(contender, main, search=term))
+        what = f"a status's first page, {main.name} sessions"
+        yield Budget(what, status, pages.page(contender, main, status="active"))
     yield Budget(f"memory of a worker, {main.name} sessions", pages.memory(main), most=48)
 
 
@@ -194,6 +199,9 @@ def write_budgets(pages: Pages, dataset: Dataset) -> Iterator[Budget]:
     copy = data.copy(dataset)
     post, same_insert = pages.post(OURS, copy), pages.post(SAME_INSERT, copy)
     yield Budget(f"POST, {dataset.name} sessions", post, same_insert, least=0.6)
+    peers_copy = data.copy_for_peers(dataset)
+    for contender in (FASTAPI, FLASK):
+        yield Budget(f"POST, {dataset.name} sessions", post, pages.post(contender, peers_copy))
     alone, while_writing = pages.percentile(copy, writers=0), pages.percentile(copy, writers=4)
     yield Budget("99th percentile of reads, 4 clients writing", while_writing, alone, most=3)
     insert = Measurement("plain SQL", local.Insert(copy, triggers=True).measure)

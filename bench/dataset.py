@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from itertools import product
 from math import sqrt
 from pathlib import Path
 from typing import NamedTuple
@@ -62,7 +63,7 @@ class Dataset(NamedTuple):
 
     sessions: int
     light: bool = False
-    is_copy: bool = False  # to be written to
+    copy: str = ""  # the name of a copy to be written to
 
     @property
     def name(self) -> str:
@@ -73,7 +74,7 @@ class Dataset(NamedTuple):
     def path(self) -> Path:
         """The database file; another one when the schema or this module changes."""
         version = hashlib.sha256(schema.schema().encode() + Path(__file__).read_bytes()).hexdigest()[:8]
-        return DATA / f"{self.sessions}{'-light' * self.light}{'-copy' * self.is_copy}-{version}.db"
+        return DATA / f"{self.sessions}{'-light' * self.light}{self.copy and f'-{self.copy}'}-{version}.db"
 
     @property
     def baseline_path(self) -> Path:
@@ -140,12 +141,21 @@ def build(dataset: Dataset) -> None:
     database.path.rename(dataset.path)
 
 
-def copy(dataset: Dataset) -> Dataset:
+def copy(dataset: Dataset, name: str = "copy") -> Dataset:
     """Return a new copy of `dataset`."""
     build(dataset)
-    copied = dataset._replace(is_copy=True)
+    copied = dataset._replace(copy=name)
     remove(copied.path)
     shutil.copyfile(dataset.path, copied.path)
+    return copied
+
+
+def copy_for_peers(dataset: Dataset) -> Dataset:
+    """Return a new copy of `dataset` without the triggers of what the SQLAlchemy peers do not use: counts and tags."""
+    copied = copy(dataset, "peers")
+    with closing(sqlite3.connect(copied.path)) as connection:
+        for action, what in product(("insert", "update", "delete"), ("count", "tags")):
+            connection.execute(f"DROP TRIGGER sessions_{action}_{what}")
     return copied
 
 

@@ -1,10 +1,10 @@
 """FastAPI + SQLAlchemy 2, as FastAPI's documentation teaches it, for uvicorn."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from bench.peers import models
@@ -17,6 +17,14 @@ class CapabilityOut(BaseModel):
 
     ref: str
     config: dict[str, object] | None = None
+
+
+class SessionIn(BaseModel):
+    """A new session."""
+
+    agent_id: Annotated[str | None, Field(pattern="^agent_[0-9A-Za-z-]{1,64}$")] = None
+    title: str | None = None
+    tags: list[str] = []
 
 
 class SessionOut(BaseModel):
@@ -67,8 +75,25 @@ def list_sessions(
     session: Database,
     organization: Annotated[models.Organization, Depends(get_organization)],
     agent_id: Annotated[str | None, Query(pattern="^agent_[0-9A-Za-z-]{1,64}$")] = None,
+    status: Literal["started", "active", "idle"] | None = None,
+    search: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
     offset: Annotated[int, Query(ge=0, le=2147483647)] = 0,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> dict[str, object]:
     """A page of the organization's sessions, newest first."""
-    return models.find_page(session, organization, agent_id, offset, limit)
+    return models.find_page(session, organization, offset, limit, agent_id, status, search)
+
+
+@app.post("/v1/sessions", status_code=201, response_model=SessionOut, response_model_exclude_unset=True)
+def create_session(
+    session: Database,
+    organization: Annotated[models.Organization, Depends(get_organization)],
+    new: SessionIn,
+) -> dict[str, object]:
+    """Create a session."""
+    agent = None
+    if new.agent_id is not None:
+        agent = models.find_agent(session, organization, new.agent_id)
+        if agent is None:
+            raise HTTPException(400, "agent_id must be of an existing agent")
+    return models.store_session(session, organization, agent, new.title, new.tags)

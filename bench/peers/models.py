@@ -1,17 +1,16 @@
-"""The tables as SQLAlchemy models, and the page that both SQLAlchemy peers serve."""
+"""The tables as SQLAlchemy models, and what both SQLAlchemy peers do: the page, and storing a session."""
 
 import hashlib
 import os
 from collections import defaultdict
 from datetime import UTC, datetime
-from pathlib import Path
 
-from sqlalchemy import JSON, ForeignKey, create_engine, func, select, text
+from sqlalchemy import JSON, ColumnElement, ForeignKey, column, create_engine, func, select, table, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, joinedload, mapped_column, relationship, sessionmaker
 
-from everruns.ids import BASE_HARNESS
+from everruns.ids import BASE_HARNESS, new_id
 
-engine = create_engine(f"sqlite:///{Path(os.environ['EVERRUNS_DATABASE']).as_uri()}?mode=ro&uri=true", pool_size=10)
+engine = create_engine(f"sqlite:///{os.environ['EVERRUNS_DATABASE']}", pool_size=10)
 SessionLocal = sessionmaker(engine, expire_on_commit=False)
 
 Capabilities = list[dict[str, object]]
@@ -80,6 +79,9 @@ class AgentSession(Base):
     agent: Mapped[Agent | None] = relationship()
 
 
+# The full-text index of titles.
+session_titles = table("session_titles", column("rowid"))
+
 # Read once, at start: a changed catalog shows only after a restart.
 FEATURES = defaultdict[str, set[str]](set)
 with engine.connect() as connection:
@@ -109,15 +111,34 @@ def find_organization(session: Session, authorization: str | None) -> Organizati
     )
 
 
+def find_agent(session: Session, organization: Organization, agent_id: str) -> Agent | None:
+    """Return the agent of the organization with this public id."""
+    canonical_id = agent_id.replace("-", "").lower()
+    return session.scalar(
+        select(Agent).where(Agent.organization_id == organization.id, Agent.canonical_id == canonical_id)
+    )
+
+
 def find_page(
-    session: Session, organization: Organization, agent_id: str | None, offset: int, limit: int
+    session: Session,
+    organization: Organization,
+    offset: int,
+    limit: int,
+    agent_id: str | None = None,
+    status: str | None = None,
+    search: str | None = None,
 ) -> dict[str, object]:
     """Return the page of sessions, newest first."""
-    conditions = [AgentSession.organization_id == organization.id]
+    conditions: list[ColumnElement[bool]] = [AgentSession.organization_id == organization.id]
     if agent_id is not None:
-        canonical_id = agent_id.replace("-", "").lower()
-        agent = select(Agent.id).where(Agent.organization_id == organization.id, Agent.canonical_id == canonical_id)
-        conditions.append(AgentSession.agent_id == agent.scalar_subquery())
+        agent = find_agent(session, organization, agent_id)
+        conditions.append(AgentSession.agent_id == (agent.id if agent else 0))
+    if status is not None:
+        conditions.append(AgentSession.status == status)
+    if search is not None:
+        phrase = '"' + search.replace('"', '""') + '"'
+        matches = select(session_titles.c.rowid).where(text("session_titles MATCH :phrase").bindparams(phrase=phrase))
+        conditions.append(AgentSession.id.in_(matches))
     total = session.scalar(select(func.count()).select_from(AgentSession).where(*conditions))
     newest_first = (AgentSession.created_at.desc(), AgentSession.id.desc())
     # The ids first: otherwise the joins are made for every row that OFFSET skips.
@@ -128,21 +149,46 @@ def find_page(
         .options(joinedload(AgentSession.harness), joinedload(AgentSession.agent))
         .order_by(*newest_first)
     )
-    data = [
-        {
-            "id": item.public_id,
-            "organization_id": organization.public_id,
-            "harness_id": item.harness.public_id if item.harness else BASE_HARNESS,
-            "agent_id": item.agent.public_id if item.agent else None,
-            "title": item.title,
-            "tags": item.tags,
-            "model_id": item.model_id,
-            "capabilities": item.capabilities,
-            "status": item.status,
-            "features": features_of(item),
-            "created_at": item.created_at,
-            "updated_at": item.updated_at,
-        }
-        for item in found
-    ]
+    data = [as_dict(item, organization) for item in found]
     return {"data": data, "total": total, "offset": offset, "limit": limit}
+
+
+def as_dict(item: AgentSession, organization: Organization) -> dict[str, object]:
+    """Return the session as it is served."""
+    return {
+        "id": item.public_id,
+        "organization_id": organization.public_id,
+        "harness_id": item.harness.public_id if item.harness else BASE_HARNESS,
+        "agent_id": item.agent.public_id if item.agent else None,
+        "title": item.title,
+        "tags": item.tags,
+        "model_id": item.model_id,
+        "capabilities": item.capabilities,
+        "status": item.status,
+        "features": features_of(item),
+        "created_at": item.created_at,
+        "updated_at": item.updated_at,
+    }
+
+
+def store_session(
+    session: Session, organization: Organization, agent: Agent | None, title: str | None, tags: list[str]
+) -> dict[str, object]:
+    """Store a new session, commit, and return it as it is served."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    item = AgentSession(
+        organization_id=organization.id,
+        harness=None,
+        agent=agent,
+        public_id=new_id("session"),
+        title=title,
+        tags=tags,
+        model_id=None,
+        capabilities=[],
+        status="started",
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(item)
+    session.commit()
+    return as_dict(item, organization)
