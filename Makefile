@@ -1,6 +1,7 @@
 # make run, make test, make lint, make clean: need only Python 3.11 or newer, make and git.
 # make describe: write everruns/api/openapi.json and llms.txt from the code.
 # make install: install the locked requirements of a server, Litestream included; see docs/DEPLOY.md.
+# make dist: build the source distribution and the wheel into dist/.
 # make lock: update deploy/requirements.lock to the newest versions.
 # make audit: search the lock for known vulnerabilities, the code for weaknesses and the Git history for secrets.
 # make screenshots: write the screenshots in docs/ (apt-get install chromium fonts-dejavu-core).
@@ -13,7 +14,7 @@ BIN := .venv/bin
 export EVERRUNS_DATABASE ?= $(CURDIR)/instance/everruns.db
 KEY_FILE := $(EVERRUNS_DATABASE).demo-key
 
-.PHONY: run install test lint clean describe lock audit stress screenshots bench bench-10m
+.PHONY: run install test lint clean describe dist lock audit stress screenshots bench bench-10m
 
 run: .venv/runtime
 	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
@@ -43,6 +44,9 @@ lint: .venv/dev
 
 describe: .venv/dev
 	$(BIN)/python -m tools.describe
+
+dist: .venv-audit/ready
+	.venv-audit/bin/python -m build --outdir dist
 
 lock: .venv-audit/ready
 	.venv-audit/bin/pip-compile --quiet --generate-hashes --upgrade --extra replicas --all-build-deps --allow-unsafe --strip-extras \
@@ -99,7 +103,7 @@ clean:
 .venv-audit/ready: .venv/bin/python
 	@echo "Installing into .venv-audit"
 	@$(PYTHON) -m venv .venv-audit
-	@.venv-audit/bin/pip install --quiet --disable-pip-version-check bandit detect-secrets pip-audit pip-tools
+	@.venv-audit/bin/pip install --quiet --disable-pip-version-check bandit build detect-secrets pip-audit pip-tools
 	@touch $@
 
 .venv-bench/ready: .venv/bin/python pyproject.toml
