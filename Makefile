@@ -4,7 +4,7 @@
 # make dist: build the source distribution and the wheel into dist/.
 # make lock: update deploy/requirements.lock to the newest versions.
 # make audit: search the lock for known vulnerabilities, the code for weaknesses and the Git history for secrets.
-# make screenshots: write the screenshots in docs/ (apt-get install chromium fonts-dejavu-core).
+# make screenshots: write the screenshots in docs/ (apt-get install chromium-headless-shell fonts-dejavu-core).
 # make stress: run tests/stress at full length, in about 40 minutes, and print the figures of docs/TRUST.md; STRESS_FACTOR=1: in one.
 # make bench, make bench-10m: write docs/BENCHMARKS.md (apt-get install wrk).
 
@@ -69,7 +69,7 @@ bench bench-10m: .venv-bench/ready
 	.venv-bench/bin/python -m bench --sizes $(BENCH_SIZES)
 
 screenshots: .venv/dev
-	@command -v chromium >/dev/null || { echo "chromium is needed. On Debian: apt-get install chromium fonts-dejavu-core" >&2; exit 1; }
+	@command -v chromium-headless-shell >/dev/null || { echo "chromium-headless-shell is needed. On Debian: apt-get install chromium-headless-shell fonts-dejavu-core" >&2; exit 1; }
 	$(BIN)/python -m tools.screenshots
 
 clean:

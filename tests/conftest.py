@@ -25,7 +25,7 @@ DEBIAN_PACKAGES = {
     "nginx": "nginx-light",
     "systemd-analyze": "systemd",
     "faketime": "faketime",
-    "chromium": "chromium",
+    "chromium": "chromium-headless-shell",
     "gcc": "gcc libc6-dev",
 }
 

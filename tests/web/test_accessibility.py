@@ -8,10 +8,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import chart_bar, expect_range, open_page, sign_in
+from tests.support.browser import BROWSER, chart_bar, expect_range, open_page, sign_in
 from tests.support.web_data import RARE_AGENT, Organizations, last_tuesday, today
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = pytest.mark.needs(BROWSER)
 
 
 def wrong_key(page: Page, organizations: Organizations) -> None:

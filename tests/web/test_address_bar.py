@@ -5,11 +5,11 @@ import re
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.support.browser import expect_range, open_page, sign_in, store_key, titles
+from tests.support.browser import BROWSER, expect_range, open_page, sign_in, store_key, titles
 from tests.support.service import Service
 from tests.support.web_data import DAYS, Organizations
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = pytest.mark.needs(BROWSER)
 
 
 def test_back_forward_reload_and_a_shared_link_restore_the_state(page: Page, organizations: Organizations) -> None:

@@ -3,11 +3,11 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import expect_idle, expect_range, open_page, refresh, sign_in
+from tests.support.browser import BROWSER, expect_idle, expect_range, open_page, refresh, sign_in
 from tests.support.service import Service
 from tests.support.web_data import Organizations
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = pytest.mark.needs(BROWSER)
 
 
 def stored_values(page: Page) -> list[str]:

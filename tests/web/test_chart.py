@@ -6,11 +6,11 @@ from datetime import date, timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import chart_bar, expect_range, open_page, refresh, titles
+from tests.support.browser import BROWSER, chart_bar, expect_range, open_page, refresh, titles
 from tests.support.service import Service
 from tests.support.web_data import Organizations, agent, last_tuesday, session, today
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = pytest.mark.needs(BROWSER)
 
 
 def test_each_of_the_last_28_days_has_a_bar(page: Page, organizations: Organizations) -> None:

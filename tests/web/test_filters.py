@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import chart_bar, expect_range, open_page, refresh
+from tests.support.browser import BROWSER, chart_bar, expect_range, open_page, refresh
 from tests.support.service import Service
 from tests.support.web_data import (
     DAYS,
@@ -21,7 +21,7 @@ from tests.support.web_data import (
     today,
 )
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = pytest.mark.needs(BROWSER)
 
 
 def test_an_agent_is_chosen_by_its_name_in_the_table_or_by_its_id(page: Page, organizations: Organizations) -> None:

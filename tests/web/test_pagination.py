@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import expect_range, open_page, refresh, titles
+from tests.support.browser import BROWSER, expect_range, open_page, refresh, titles
 from tests.support.service import Service
 from tests.support.web_data import Organizations, agent, session, today
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = pytest.mark.needs(BROWSER)
 
 
 def test_page_size_and_last_page(page: Page, organizations: Organizations) -> None:

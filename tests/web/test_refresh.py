@@ -5,11 +5,11 @@ import re
 import pytest
 from playwright.sync_api import Page, Request, Response, Route, expect
 
-from tests.support.browser import expect_idle, expect_range, open_page, refresh, store_key, titles
+from tests.support.browser import BROWSER, expect_idle, expect_range, open_page, refresh, store_key, titles
 from tests.support.service import Service
 from tests.support.web_data import Organizations, agent, session
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = pytest.mark.needs(BROWSER)
 
 
 def test_while_loading_the_page_says_so(page: Page, organizations: Organizations) -> None:

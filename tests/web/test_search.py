@@ -3,11 +3,11 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import expect_range, open_page, titles
+from tests.support.browser import BROWSER, expect_range, open_page, titles
 from tests.support.service import Service
 from tests.support.web_data import Organizations, agent, session
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = pytest.mark.needs(BROWSER)
 
 
 def test_results_are_shown_while_typing_with_the_text_marked(page: Page, organizations: Organizations) -> None:

@@ -7,11 +7,11 @@ import subprocess
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.support.browser import open_page, titles
+from tests.support.browser import BROWSER, open_page, titles
 from tests.support.service import Service
 from tests.support.web_data import LONG_TITLE, RARE_AGENT, Organizations, agent, session
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = pytest.mark.needs(BROWSER)
 
 
 def test_the_newest_sessions_are_rows_of_a_table(page: Page, service: Service, organizations: Organizations) -> None:

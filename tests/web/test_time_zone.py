@@ -6,11 +6,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import chart_bar, expect_idle, expect_range, open_page, store_key
+from tests.support.browser import BROWSER, chart_bar, expect_idle, expect_range, open_page, store_key
 from tests.support.service import Service
 from tests.support.web_data import Organizations, agent, session, today
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = pytest.mark.needs(BROWSER)
 
 ZONE = "America/New_York"
 

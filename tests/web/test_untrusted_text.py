@@ -3,10 +3,10 @@
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.support.browser import open_page
+from tests.support.browser import BROWSER, open_page
 from tests.support.web_data import UNUSUAL_TITLES, Organizations
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = pytest.mark.needs(BROWSER)
 
 
 def test_titles_and_tags_are_not_executed_and_do_not_break_the_layout(page: Page, organizations: Organizations) -> None:
