@@ -6,6 +6,9 @@
 # make audit: search the lock for known vulnerabilities, the code for weaknesses and the Git history for secrets.
 # make screenshots: write the screenshots in docs/ (apt-get install chromium-headless-shell fonts-dejavu-core).
 # make stress: run tests/stress at full length, in about 40 minutes, and print the figures of docs/TRUST.md; STRESS_FACTOR=1: in one.
+# make mutation: change the code, function by function, and see whether a test fails; hours. It goes on where it was stopped.
+# make mutation MUTANTS='everruns.store.counts*': try some again. rm -rf mutants: forget all results.
+# make mutation-survivors: list the mutants that no test noticed; .venv-mutation/bin/mutmut show NAME: show one.
 # make bench, make bench-10m: write docs/BENCHMARKS.md (apt-get install wrk).
 
 PYTHON ?= python3
@@ -14,7 +17,7 @@ BIN := .venv/bin
 export EVERRUNS_DATABASE ?= $(CURDIR)/instance/everruns.db
 KEY_FILE := $(EVERRUNS_DATABASE).demo-key
 
-.PHONY: run install test lint clean describe dist lock audit stress screenshots bench bench-10m
+.PHONY: run install test lint clean describe dist lock audit stress mutation mutation-survivors screenshots bench bench-10m
 
 run: .venv/runtime
 	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
@@ -62,6 +65,15 @@ STRESS_FACTOR ?= 100
 stress: .venv/dev
 	STRESS_FACTOR=$(STRESS_FACTOR) $(BIN)/pytest tests/stress --numprocesses=0
 
+mutation: .venv-mutation/ready
+	.venv-mutation/bin/mutmut run $(MUTANTS)
+	@$(MAKE) --no-print-directory mutation-survivors
+
+mutation-survivors: .venv-mutation/ready
+	@.venv-mutation/bin/mutmut results | sed '/: not checked$$/d'
+	@.venv-mutation/bin/mutmut export-cicd-stats
+	@cat mutants/mutmut-cicd-stats.json
+
 bench: BENCH_SIZES = 1000,1000000
 bench-10m: BENCH_SIZES = 1000,1000000,10000000
 bench bench-10m: .venv-bench/ready
@@ -73,7 +85,7 @@ screenshots: .venv/dev
 	$(BIN)/python -m tools.screenshots
 
 clean:
-	rm -rf .venv .venv-bench .venv-audit bench/data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv .venv-bench .venv-audit .venv-mutation mutants bench/data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -110,4 +122,10 @@ clean:
 	@echo "Installing into .venv-bench, with benchmark requirements"
 	@$(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+.venv-mutation/ready: .venv/bin/python pyproject.toml
+	@echo "Installing into .venv-mutation, with development requirements and mutmut"
+	@$(PYTHON) -m venv .venv-mutation
+	@.venv-mutation/bin/pip install --quiet --disable-pip-version-check --editable '.[dev,mutation]'
 	@touch $@

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from everruns import create_app
 from everruns.records import Organization
@@ -20,6 +20,9 @@ from tests.support.records import ORGANIZATION_ID
 
 settings.register_profile("no-deadline", deadline=None)  # a busy machine is not a failure
 settings.load_profile("no-deadline")
+settings.register_profile(  # for `make mutation`: the same examples for each mutant, and no shrinking
+    "mutation", deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate]
+)
 
 DEBIAN_PACKAGES = {
     "nginx": "nginx-light",
