@@ -318,7 +318,8 @@ def test_agent_and_harness_of_a_session_must_exist(client: FlaskClient, method: 
 )
 def test_base_harness_cannot_be_changed(client: FlaskClient, method: str, url: str) -> None:
     body = {"name": "mine"} | ({"id": BASE_HARNESS} if method == "POST" else {})
-    assert list(fields_of(client.open(url, method=method, json=body))) == ["id"]
+    rule = "must not be the base harness, which is built in and cannot be changed"
+    assert fields_of(client.open(url, method=method, json=body)) == {"id": [rule]}
     base = client.get(f"/v1/harnesses/{BASE_HARNESS}").get_json()
     assert (base["id"], base["is_built_in"], base["capabilities"]) == (BASE_HARNESS, True, [])
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from marshmallow import ValidationError
+from marshmallow import Schema, ValidationError
 from marshmallow.fields import Field
 
 from everruns.schemas.fields import (
@@ -14,6 +14,7 @@ from everruns.schemas.fields import (
     PublicId,
     Text,
     Timestamp,
+    WholeNumber,
     escape,
     flatten,
     is_empty,
@@ -97,6 +98,23 @@ def test_text_is_a_string_of_allowed_length() -> None:
     assert error_of(Text(1), "") == ["must not be empty"]
     assert error_of(Text(1, 3), "abcd") == ["must have at most 3 characters; got 4"]
     assert error_of(Text(), "a\0") == ["must not contain the character U+0000; got 'a\\u0000'"]
+
+
+def test_a_missing_key_and_null_have_messages_of_their_own() -> None:
+    schema = Schema.from_dict({"name": Text(required=True), "title": Text(), "refs": Array(CapabilityReference())})()
+    assert schema.validate({"title": None, "refs": [None]}) == {
+        "name": ["is missing"],
+        "title": ["must be a string; got null"],
+        "refs": {0: ["must be a capability id or an object with ref; got null"]},
+    }
+
+
+def test_whole_number_has_limits() -> None:
+    field = WholeNumber(1, 30)
+    assert [field.deserialize(text) for text in ("1", "30", "007")] == [1, 30, 7]
+    assert error_of(field, "0") == ["must be from 1 to 30; got '0'"]
+    assert error_of(field, "31") == ["must be from 1 to 30; got '31'"]
+    assert error_of(field, "x") == ["must be a whole number from 1 to 30; got 'x'"]
 
 
 def test_public_id_has_its_prefix() -> None:

@@ -10,6 +10,7 @@ from marshmallow import ValidationError
 
 from everruns.records import ActivityQuery, ListQuery, SessionsQuery
 from everruns.schemas.queries import (
+    StatsQuerySchema,
     activity_query,
     agents_query,
     capabilities_query,
@@ -44,6 +45,11 @@ def errors_of(parse: Callable[[bytes], object], query: str) -> dict[str, Any]:
         parse(query.encode())
     errors: dict[str, Any] = raised.value.messages_dict
     return errors
+
+
+def test_an_unknown_argument_is_refused_with_the_known_ones() -> None:
+    rule = "is not an argument; this path takes agent_id, created_after, created_before"
+    assert StatsQuerySchema().validate({"agent": "agent_1"}) == {"agent": [rule]}
 
 
 def test_defaults() -> None:

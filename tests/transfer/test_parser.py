@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from everruns.transfer.parser import ParsedRecord, parse, parse_files
+from everruns.transfer.parser import MAX_DIGITS, ParsedRecord, parse, parse_files
 
 A, B = {"id": "a"}, {"id": "b"}
 MIB = 1024 * 1024
@@ -128,6 +128,8 @@ def test_an_error_names_its_position(content: str | bytes, error: str) -> None:
 def test_what_is_just_valid_is_taken() -> None:
     assert parsed('{"a": "\\ud83d\\ude80 \\\\ud800"}') == [[ParsedRecord("data:1", {"a": "🚀 \\ud800"})]]
     assert parsed('{"a": 1e300, "b": -1e300}') == [[ParsedRecord("data:1", {"a": 1e300, "b": -1e300})]]
+    digits = "9" * MAX_DIGITS
+    assert parsed(f'{{"a": -{digits}}}') == [[ParsedRecord("data:1", {"a": -int(digits)})]]
 
 
 def test_after_a_complete_first_line_each_line_is_a_value_of_its_own() -> None:
