@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from everruns.records import ListQuery, Organization, Page
-from everruns.store import tables
+from everruns.store import agents, tables
 from everruns.store.db import Database
 from everruns.store.tables import Table
 
@@ -71,3 +71,18 @@ def test_rows_are_rendered_in_the_order_of_storing_and_listed_by_name(
     assert tables.render(connection, table, organization, "agent_a") == a
     assert tables.list_by_name(connection, table, organization, ListQuery(None, 1, 2)) == Page(f"{b},{c}", 3)
     assert tables.list_by_name(connection, table, organization, ListQuery("C", 0, 9)) == Page(c, 1)
+
+
+def test_an_archived_row_keeps_its_values_and_was_updated_now(database: Database, organization: Organization) -> None:
+    record = {"public_id": "agent_1", "name": "one", "created_at": AT}
+    with database.write() as connection:
+        tables.save(connection, agents.TABLE, organization.id, record)
+        before = tables.find(connection, agents.TABLE, organization.id, "agent_1")
+        assert tables.archive(connection, agents.TABLE, organization, "agent_1")
+        after = tables.find(connection, agents.TABLE, organization.id, "agent_1")
+        assert not tables.archive(connection, agents.TABLE, organization, "agent_2")
+    assert before
+    assert after
+    assert before["updated_at"] == AT < after["updated_at"] == after["archived_at"]
+    changed = ("status", "updated_at", "archived_at")
+    assert after == {**before, **{key: after[key] for key in changed}, "status": "archived"}
