@@ -8,6 +8,7 @@ committed when the request was sent.
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -130,6 +131,7 @@ def run(url: str, key: str, writers: Writers, count: int) -> int:
     def write(how: Callable[[sqlite3.Connection, int], None]) -> None:
         while not writers.stopped:
             writers.write_state(how)
+            time.sleep(0.005)  # SQLite has no queue: without a pause, the other writer finds no gap
 
     with ThreadPoolExecutor() as pool:
         reading = [pool.submit(read, url, key, writers, count, number) for number in range(4)]

@@ -67,7 +67,7 @@ def test_an_import_that_is_killed_is_stored_whole_or_not_at_all(
     importer = Importer(database_path, failing_calls)
     reader = Reader(importer)
     context: AbstractContextManager[object] = reader if is_read else nullcontext()
-    kills = scaled(2)
+    kills = scaled(5)
     with context:
         outcomes = kill_imports(importer, kills)
     assert outcomes["killed"] == kills

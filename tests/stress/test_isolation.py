@@ -417,7 +417,7 @@ def run_machine(
 def test_every_organization_sees_only_its_own_data_as_it_is_now(
     new_database: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    for name, count in run_machine(new_database, scaled(2)).items():
+    for name, count in run_machine(new_database, scaled(8)).items():
         record_property(name, count)
 
 
