@@ -129,7 +129,7 @@ CREATE TABLE heartbeat (
   at TEXT NOT NULL CHECK (at GLOB '????-??-??T??:??:??.??????Z')
 ) STRICT;
 
--- Derived tables. Each has a view that computes what it must contain, from which it is checked and rebuilt.
+-- Derived tables. Each but the index of titles has a view that computes its rows, to be checked and rebuilt from.
 -- First, the features of each available capability and of all it depends on, filled when a catalog is loaded.
 CREATE TABLE provided_features (
   capability_id TEXT NOT NULL,

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
-# A session, agent, harness or capability as it came in: only the keys that were given, validated by a schema.
+# A session, agent, harness or capability: as parsed, as validated (under names of columns), or as stored.
 Record = dict[str, Any]
 
 Outcome = Literal["new", "changed", "unchanged", "older"]

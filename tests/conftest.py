@@ -27,7 +27,7 @@ settings.register_profile(  # for `make mutation`: the same examples for each mu
 DEBIAN_PACKAGES = {
     "nginx": "nginx-light",
     "systemd-analyze": "systemd",
-    "faketime": "faketime",
+    "openssl": "openssl",
     "chromium": "chromium-headless-shell",
     "gcc": "gcc libc6-dev",
 }

@@ -1,1 +1,1 @@
-"""Programs that write files in docs/."""
+"""Programs that write the descriptions of the API and the screenshots."""

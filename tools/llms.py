@@ -41,8 +41,8 @@ All arguments are optional. An unknown, empty or repeated argument is refused.
 
 ## Bodies
 
-`Content-Type: application/json`, one object of at most 1 MiB. PUT replaces everything but `created_at`; PATCH changes
-only the keys it has, and null empties a key. Unknown keys are refused.
+`Content-Type: application/json`, one object of at most 1 MiB. PUT replaces everything, `created_at` only if given;
+PATCH changes only the keys it has, and null empties a key. Unknown keys are refused.
 
 {bodies}
 `id`: made by the service unless given. Times: ISO 8601 with a zone. A capability is an id or

@@ -17,8 +17,8 @@ _CREDENTIALS = re.compile(r"(?:(?i:bearer|apikey) +)?(evr_[A-Za-z0-9_-]{43})")
 def authenticate(connection: sqlite3.Connection) -> Organization:
     """Return the organization of the request's key, and note it for the log.
 
-    Raises `ApiError`: 401 for a key that is missing, unknown, expired or revoked, the response does not say which;
-    403 when `X-Org-Id` is another organization, and for a write with a read-only key.
+    Raises `ApiError`: 401 for a missing, unknown, expired or revoked key, with the same response; 403 when
+    `X-Org-Id` is another organization, and for a write with a read-only key.
     """
     environ = request.environ
     credentials = _CREDENTIALS.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))

@@ -40,7 +40,7 @@ def create(kind: Kind) -> Response:
 
 
 def replace(kind: Kind, public_id: str) -> Response:
-    """Create the record with this id, or replace all of it except its creation time."""
+    """Create the record with this id, or replace it; `created_at` stays unless given."""
     organization = _authenticate_write()
     kind.schema.load({"id": public_id}, partial=True)  # raises for a malformed id
     record = bodies.load(kind, partial=("public_id",))

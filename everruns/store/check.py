@@ -8,7 +8,7 @@ from pathlib import Path
 
 from everruns.store import db, derived, schema
 
-# Orphans are listed with null in place of what is missing; a capability that is not an object provides no features.
+# Responses leave such capabilities out of the features, so that only this shows them.
 WRONG_CAPABILITIES = """
 SELECT id
 FROM {table}

@@ -1,4 +1,4 @@
-"""The derived tables: each must contain what its view in `schema.sql` computes."""
+"""The derived tables: each but the index of titles must contain what its view in `schema.sql` computes."""
 
 import sqlite3
 from collections.abc import Iterator

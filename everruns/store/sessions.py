@@ -124,7 +124,10 @@ def list_sessions(connection: sqlite3.Connection, organization: Organization, qu
 
 
 def count_by_status(connection: sqlite3.Connection, organization: Organization, query: SessionsQuery) -> dict[str, int]:
-    """Return the number of sessions that `query` asks for: `total`, and by status."""
+    """Return the number of sessions of each status and their `total`, for the agent and period of `query`.
+
+    Its other filters are not used.
+    """
     filters = _filters(connection, organization, query)
     by_status = {
         status: counts.count(connection, replace(filters, status=status)) for status in ("started", "active", "idle")

@@ -1,6 +1,6 @@
 """Files → records: finds JSON objects in pages, arrays, single objects and NDJSON, in constant memory.
 
-Does not look at keys; see importer.py.
+The keys of records are validated later, by the schemas.
 """
 
 import gzip

@@ -260,6 +260,7 @@ def test_clients_that_send_half_a_request_do_not_occupy_the_service(nginx: Nginx
 # --- TLS, numbers, the log ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.needs("openssl")
 def test_the_tls_lines_work_when_they_are_no_comments(
     service: Service, shared_database: Database, tmp_path: Path
 ) -> None:

@@ -56,7 +56,7 @@ PATHS = [
     *["/v1/sessions/activity", "/v1/sessions/stats", "/v1/capabilities", "/v1/capabilities/shell", "/v1/organization"],
     *["/v1/sessions/session_new", f"/v1/agents/{AGENT_ID}", "/v1/agents/agent_new", "/v1/harnesses/harness_1"],
     *["/health", "/", "/v1", "/v1/sessions/", "//v1/sessions", "/V1/Sessions", "", "*", "/v1/sessions\0"],
-    *["/web/", "/web/app.js", "/web/../app.py", "/api-doc/openapi.json", "/llms.txt"],
+    *["/web/", "/web/main.js", "/web/../app.py", "/api-doc/openapi.json", "/llms.txt"],
 ]
 ARGUMENTS: dict[str, list[str]] = {
     "agent_id": [AGENT_ID, "agent_1"],
