@@ -25,7 +25,7 @@ from everruns.timestamps import parse_timestamp
 from everruns.transfer import catalog as catalog_file
 from everruns.transfer import demo, parser
 from everruns.transfer.importer import Import, ImportRefused
-from everruns.transfer.kinds import AGENT, HARNESS, SESSION
+from everruns.transfer.resources import AGENT, HARNESS, SESSION
 
 MAX_LISTED = 5
 BATCH = 500  # sessions deleted in one transaction
@@ -343,8 +343,8 @@ def export(database: Database, org: str) -> None:
     """Print everything of the organization ORG as lines that import takes: harnesses, agents, sessions."""
     with database.read() as connection:
         organization = find_organization(connection, org)
-        for kind in (HARNESS, AGENT, SESSION):
-            for line in tables.render_all(connection, kind.table, organization):
+        for resource in (HARNESS, AGENT, SESSION):
+            for line in tables.render_all(connection, resource.table, organization):
                 click.echo(line)
 
 

@@ -7,7 +7,7 @@ from marshmallow import Schema
 
 import everruns
 from everruns.schemas import queries
-from everruns.transfer.kinds import AGENT, HARNESS, SESSION, Kind
+from everruns.transfer.resources import AGENT, HARNESS, SESSION, Resource
 from tools import examples, responses
 from tools.responses import OF_ANY_REQUEST, OF_BODIES, OF_LISTS, OF_ONE
 from tools.schemas import Json
@@ -38,8 +38,8 @@ UNKNOWN_KEYS = (
 def operations() -> Iterator[Operation]:
     """Yield all operations."""
     yield from _sessions()
-    for kind in (SESSION, AGENT, HARNESS):
-        yield from _records(kind)
+    for resource in (SESSION, AGENT, HARNESS):
+        yield from _records(resource)
     yield from _catalog()
     yield from _service()
 
@@ -82,38 +82,38 @@ def _sessions() -> Iterator[Operation]:
     )
 
 
-def _records(kind: Kind) -> Iterator[Operation]:
+def _records(resource: Resource) -> Iterator[Operation]:
     """Yield what sessions, agents and harnesses have in common, and archiving or deleting."""
-    name, schema = kind.name, kind.name.capitalize()
-    path, one, parameter = f"/v1/{kind.plural}", f"/v1/{kind.plural}/{{{name}_id}}", f"{name}_id"
+    name, schema = resource.name, resource.name.capitalize()
+    path, one, parameter = f"/v1/{resource.plural}", f"/v1/{resource.plural}/{{{name}_id}}", f"{name}_id"
     example, body = examples.RECORDS[name], (f"{schema}Body", examples.BODIES[name])
-    remove = "delete" if kind is SESSION else "archive"
+    remove = "delete" if resource is SESSION else "archive"
     links = {
         action: {"operationId": f"{action}_{name}", "parameters": {parameter: "$response.body#/id"}}
         for action in ("get", "replace", "change", remove)
     }
     created = responses.created(schema, example, links)
     stored = responses.stored(schema, example)
-    if kind is not SESSION:
+    if resource is not SESSION:
         yield Operation(
             "get",
             path,
-            f"list_{kind.plural}",
-            f"List {kind.plural}",
-            f"Return a page of {kind.plural}, by name, and the total of all that match. {STRICT}",
-            responses.read(f"{kind.plural.capitalize()}Page", _page(example, 1, queries.MAX_LISTED)),
+            f"list_{resource.plural}",
+            f"List {resource.plural}",
+            f"Return a page of {resource.plural}, by name, and the total of all that match. {STRICT}",
+            responses.read(f"{resource.plural.capitalize()}Page", _page(example, 1, queries.MAX_LISTED)),
             OF_LISTS,
-            query=queries.AgentsQuerySchema if kind is AGENT else queries.HarnessesQuerySchema,
+            query=queries.AgentsQuerySchema if resource is AGENT else queries.HarnessesQuerySchema,
         )
-    exists = "is a conflict" if kind is SESSION else f"replaces that {name}, with the status 200"
+    exists = "is a conflict" if resource is SESSION else f"replaces that {name}, with the status 200"
     yield Operation(
         "post",
         path,
         f"create_{name}",
         f"Create {_a(name)}",
         f"The service makes an `id` unless one is given; an `id` that exists {exists}. {REFERENCES} {UNKNOWN_KEYS}",
-        created if kind is SESSION else {**stored, **created},
-        (*OF_BODIES, "409") if kind is SESSION else OF_BODIES,
+        created if resource is SESSION else {**stored, **created},
+        (*OF_BODIES, "409") if resource is SESSION else OF_BODIES,
         body=body,
     )
     yield Operation(
@@ -153,7 +153,7 @@ def _records(kind: Kind) -> Iterator[Operation]:
         f"{remove}_{name}",
         f"{remove.capitalize()} {_a(name)}",
         "Delete the session for good."
-        if kind is SESSION
+        if resource is SESSION
         else f"The {name} is left out of lists unless `include_archived` is true; its sessions keep their features.",
         responses.removed(),
         OF_ONE,

@@ -22,7 +22,7 @@ from everruns.schemas.fields import (
 )
 from everruns.schemas.resources import AGENT_STATUSES, CATALOG_STATUSES, NULL_IS_ABSENT, SESSION_STATUSES
 from everruns.timestamps import STORED_TIMESTAMP
-from everruns.transfer.kinds import AGENT, COMPUTED_KEYS, HARNESS, SESSION, Kind
+from everruns.transfer.resources import AGENT, COMPUTED_KEYS, HARNESS, SESSION, Resource
 
 Json = dict[str, Any]
 
@@ -73,21 +73,21 @@ def rule(field: fields.Field[Any]) -> Json:
     return {"type": "string", **length}
 
 
-def body(kind: Kind, returned: Json, all_keys: bool) -> Json:
+def body(resource: Resource, returned: Json, all_keys: bool) -> Json:
     """Return the schema of the body of POST and PUT, with `all_keys`, or of PATCH.
 
     `returned` is the schema of what is returned: it has the descriptions and the order of the keys.
     """
-    fields_by_key = {field.data_key or name: field for name, field in kind.schema.fields.items()}
+    fields_by_key = {field.data_key or name: field for name, field in resource.schema.fields.items()}
     properties = {
-        key: _property(fields_by_key[key], shape["description"], kind if all_keys else None)
+        key: _property(fields_by_key[key], shape["description"], resource if all_keys else None)
         for key, shape in returned["properties"].items()
         if key in fields_by_key
     }
     required = [key for key in properties if all_keys and fields_by_key[key].required and key != "id"]
     return {
         "type": "object",
-        "description": f"A {kind.name} to store." if all_keys else f"The keys of a {kind.name} to change.",
+        "description": f"A {resource.name} to store." if all_keys else f"The keys of a {resource.name} to change.",
         "properties": properties,
         **({"required": required} if required else {}),
         "patternProperties": {f"^({'|'.join(sorted(COMPUTED_KEYS))})$": {}},  # ignored
@@ -95,7 +95,7 @@ def body(kind: Kind, returned: Json, all_keys: bool) -> Json:
     }
 
 
-def _property(field: fields.Field[Any], description: str, defaults_of: Kind | None) -> Json:
+def _property(field: fields.Field[Any], description: str, defaults_of: Resource | None) -> Json:
     schema = {**rule(field), "description": description}
     default = defaults_of and defaults_of.table.defaults.get(str(field.name))
     if isinstance(default, str) and not isinstance(field, Array):

@@ -4,7 +4,7 @@ from flask import Blueprint
 from werkzeug.routing import BaseConverter
 
 from everruns.api import agents, capabilities, resources, service, sessions
-from everruns.transfer.kinds import KINDS
+from everruns.transfer.resources import RESOURCES
 
 
 class PublicId(BaseConverter):
@@ -15,13 +15,13 @@ class PublicId(BaseConverter):
 
 api = Blueprint("api", __name__)
 
-for kind in KINDS.values():
-    path, one, chosen = f"/v1/{kind.plural}", f"/v1/{kind.plural}/<id:public_id>", {"kind": kind}
-    api.add_url_rule(path, f"create_{kind.name}", resources.create, methods=["POST"], defaults=chosen)
-    api.add_url_rule(one, f"get_{kind.name}", resources.get, defaults=chosen)
-    api.add_url_rule(one, f"replace_{kind.name}", resources.replace, methods=["PUT"], defaults=chosen)
-    api.add_url_rule(one, f"change_{kind.name}", resources.change, methods=["PATCH"], defaults=chosen)
-    api.add_url_rule(one, f"remove_{kind.name}", resources.remove, methods=["DELETE"], defaults=chosen)
+for resource in RESOURCES.values():
+    path, one, chosen = f"/v1/{resource.plural}", f"/v1/{resource.plural}/<id:public_id>", {"resource": resource}
+    api.add_url_rule(path, f"create_{resource.name}", resources.create, methods=["POST"], defaults=chosen)
+    api.add_url_rule(one, f"get_{resource.name}", resources.get, defaults=chosen)
+    api.add_url_rule(one, f"replace_{resource.name}", resources.replace, methods=["PUT"], defaults=chosen)
+    api.add_url_rule(one, f"change_{resource.name}", resources.change, methods=["PATCH"], defaults=chosen)
+    api.add_url_rule(one, f"remove_{resource.name}", resources.remove, methods=["DELETE"], defaults=chosen)
 
 api.add_url_rule("/v1/sessions", view_func=sessions.list_sessions)
 api.add_url_rule("/v1/sessions/activity", view_func=sessions.list_activity)

@@ -10,20 +10,20 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, Unsupporte
 from everruns.hints import did_you_mean
 from everruns.records import Record
 from everruns.schemas.fields import REFERENCE_KEYS, is_empty, json_type, known_keys
-from everruns.transfer.kinds import COMPUTED_KEYS, Kind
 from everruns.transfer.parser import parse_json
+from everruns.transfer.resources import COMPUTED_KEYS, Resource
 
 MAX_BODY_BYTES = 1024 * 1024
 
 
-def load(kind: Kind, partial: tuple[str, ...] | bool) -> Record:
+def load(resource: Resource, partial: tuple[str, ...] | bool) -> Record:
     """Return the validated body, with column names as keys; `partial` names the keys that may be absent, True: all.
 
     Raises `ValidationError` with all errors, among them the keys that the service does not keep. Keys that it computes
     itself, and unknown ones with an empty value, are ignored.
     """
     body = _parse()
-    unknown = _unknown_keys(body, known_keys(kind.schema))
+    unknown = _unknown_keys(body, known_keys(resource.schema))
     errors: dict[str, Any] = {key: error for key, error in unknown if key not in COMPUTED_KEYS}
     references = body.get("capabilities")
     for index, reference in enumerate(references if isinstance(references, list) else ()):
@@ -31,7 +31,7 @@ def load(kind: Kind, partial: tuple[str, ...] | bool) -> Record:
             errors |= {f"capabilities[{index}].{key}": error for key, error in _unknown_keys(reference, REFERENCE_KEYS)}
     loaded: Record = {}
     try:
-        loaded = kind.schema.load(body, partial=partial)
+        loaded = resource.schema.load(body, partial=partial)
     except ValidationError as error:
         errors |= error.messages_dict
     if errors:

@@ -16,68 +16,70 @@ from everruns.records import Organization, Record
 from everruns.schemas import queries
 from everruns.store import sessions, tables
 from everruns.timestamps import now
-from everruns.transfer.kinds import SESSION, Kind, resolve_references
+from everruns.transfer.resources import SESSION, Resource, resolve_references
 
 
 @read_view()
-def get(connection: sqlite3.Connection, organization: Organization, query: object, kind: Kind, public_id: str) -> str:
+def get(
+    connection: sqlite3.Connection, organization: Organization, query: object, resource: Resource, public_id: str
+) -> str:
     """Return the record with this id."""
-    return _render(connection, kind, organization, public_id)
+    return _render(connection, resource, organization, public_id)
 
 
-def create(kind: Kind) -> Response:
+def create(resource: Resource) -> Response:
     """Create a record. A session whose id exists is a conflict; an agent or harness is replaced."""
     organization = _authenticate_write()
-    record = bodies.load(kind, partial=("public_id",))
-    record.setdefault("public_id", new_id(kind.name))
+    record = bodies.load(resource, partial=("public_id",))
+    record.setdefault("public_id", new_id(resource.name))
     with _write_transaction() as connection:
-        stored = tables.find(connection, kind.table, organization.id, record["public_id"])
-        if stored and kind is SESSION:
+        stored = tables.find(connection, resource.table, organization.id, record["public_id"])
+        if stored and resource is SESSION:
             message = f"{record['public_id']} exists; use PUT to replace it or PATCH to change it"
             raise ApiError(409, "conflict", message)
-        body = _save(connection, kind, organization, record, stored)
-    return _saved(body, None if stored else f"{kind.plural}/{record['public_id']}")
+        body = _save(connection, resource, organization, record, stored)
+    return _saved(body, None if stored else f"{resource.plural}/{record['public_id']}")
 
 
-def replace(kind: Kind, public_id: str) -> Response:
+def replace(resource: Resource, public_id: str) -> Response:
     """Create the record with this id, or replace it; `created_at` stays unless given."""
     organization = _authenticate_write()
-    kind.schema.load({"id": public_id}, partial=True)  # raises for a malformed id
-    record = bodies.load(kind, partial=("public_id",))
+    resource.schema.load({"id": public_id}, partial=True)  # raises for a malformed id
+    record = bodies.load(resource, partial=("public_id",))
     _check_id(record, public_id)
     with _write_transaction() as connection:
-        stored = tables.find(connection, kind.table, organization.id, public_id)
-        body = _save(connection, kind, organization, record, stored)
+        stored = tables.find(connection, resource.table, organization.id, public_id)
+        body = _save(connection, resource, organization, record, stored)
     return _saved(body, None if stored else public_id)
 
 
-def change(kind: Kind, public_id: str) -> Response:
+def change(resource: Resource, public_id: str) -> Response:
     """Change the keys given in the body; the others keep their values."""
     organization = _authenticate_write()
-    record = bodies.load(kind, partial=True)
+    record = bodies.load(resource, partial=True)
     _refuse_base_harness(public_id)
     with _write_transaction() as connection:
-        stored = tables.find(connection, kind.table, organization.id, public_id)
+        stored = tables.find(connection, resource.table, organization.id, public_id)
         if stored is None:
-            raise _not_found(kind, public_id)
+            raise _not_found(resource, public_id)
         _check_id(record, stored["public_id"])
         if record.get("created_at", stored["created_at"]) != stored["created_at"]:
             raise ValidationError({"created_at": [f"must be the stored {stored['created_at']}; it cannot be changed"]})
-        body = _save(connection, kind, organization, record, stored, merge=True)
+        body = _save(connection, resource, organization, record, stored, merge=True)
     return _saved(body, None)
 
 
-def remove(kind: Kind, public_id: str) -> Response:
+def remove(resource: Resource, public_id: str) -> Response:
     """Delete a session, or archive an agent or harness: its sessions stay and keep their features."""
     organization = _authenticate_write()
     with _write_transaction() as connection:
-        if kind is SESSION:
+        if resource is SESSION:
             found = sessions.delete_session(connection, organization, public_id)
         else:
             _refuse_base_harness(public_id)
-            found = tables.archive(connection, kind.table, organization, public_id)
+            found = tables.archive(connection, resource.table, organization, public_id)
         if not found:
-            raise _not_found(kind, public_id)
+            raise _not_found(resource, public_id)
     response = Response(status=204)
     del response.headers["Content-Type"]
     return response
@@ -107,8 +109,8 @@ def _check_id(record: Record, public_id: str) -> None:
     record["public_id"] = public_id
 
 
-def _not_found(kind: Kind, public_id: str) -> ApiError:
-    return NotFound(f"there is no {kind.name} {public_id} in this organization")
+def _not_found(resource: Resource, public_id: str) -> ApiError:
+    return NotFound(f"there is no {resource.name} {public_id} in this organization")
 
 
 def _refuse_base_harness(public_id: str) -> None:
@@ -118,7 +120,7 @@ def _refuse_base_harness(public_id: str) -> None:
 
 def _save(
     connection: sqlite3.Connection,
-    kind: Kind,
+    resource: Resource,
     organization: Organization,
     record: Record,
     stored: Record | None,
@@ -128,15 +130,15 @@ def _save(
     _refuse_base_harness(record["public_id"])
     if stored:
         record.setdefault("updated_at", now())
-    resolved = resolve_references(connection, organization, kind, record)
-    tables.save(connection, kind.table, organization.id, resolved, stored, merge=merge)
-    return _render(connection, kind, organization, record["public_id"])
+    resolved = resolve_references(connection, organization, resource, record)
+    tables.save(connection, resource.table, organization.id, resolved, stored, merge=merge)
+    return _render(connection, resource, organization, record["public_id"])
 
 
-def _render(connection: sqlite3.Connection, kind: Kind, organization: Organization, public_id: str) -> str:
-    text = tables.render(connection, kind.table, organization, public_id)
+def _render(connection: sqlite3.Connection, resource: Resource, organization: Organization, public_id: str) -> str:
+    text = tables.render(connection, resource.table, organization, public_id)
     if text is None:
-        raise _not_found(kind, public_id)
+        raise _not_found(resource, public_id)
     return text
 
 

@@ -11,8 +11,8 @@ from everruns.store import catalog, derived, keys, organizations, schema, tables
 from everruns.store.db import Database
 from everruns.transfer import catalog as catalog_file
 from everruns.transfer.importer import Import, Summary
-from everruns.transfer.kinds import AGENT, HARNESS, SESSION
 from everruns.transfer.parser import ParsedRecord
+from everruns.transfer.resources import AGENT, HARNESS, SESSION
 
 
 def create_database(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The kinds of records that are stored: sessions, agents and harnesses."""
+"""The resources that are written: sessions, agents and harnesses."""
 
 import sqlite3
 from typing import NamedTuple
@@ -12,8 +12,8 @@ from everruns.schemas.resources import AgentSchema, HarnessSchema, SessionSchema
 from everruns.store import agents, harnesses, sessions, tables
 
 
-class Kind(NamedTuple):
-    """A kind of record: its name and plural, how it is validated, where it is stored, and the kinds it refers to."""
+class Resource(NamedTuple):
+    """Its name and plural, how a record of it is validated, where it is stored, and what it refers to."""
 
     name: str
     plural: str
@@ -22,28 +22,28 @@ class Kind(NamedTuple):
     references: tuple[str, ...]
 
 
-SESSION = Kind("session", "sessions", SessionSchema(), sessions.TABLE, ("harness", "agent"))
-AGENT = Kind("agent", "agents", AgentSchema(), agents.TABLE, ("harness",))
-HARNESS = Kind("harness", "harnesses", HarnessSchema(), harnesses.TABLE, ())
-KINDS = {kind.name: kind for kind in (SESSION, AGENT, HARNESS)}
+SESSION = Resource("session", "sessions", SessionSchema(), sessions.TABLE, ("harness", "agent"))
+AGENT = Resource("agent", "agents", AgentSchema(), agents.TABLE, ("harness",))
+HARNESS = Resource("harness", "harnesses", HarnessSchema(), harnesses.TABLE, ())
+RESOURCES = {resource.name: resource for resource in (SESSION, AGENT, HARNESS)}
 
 # The service computes these itself, so that they may come back in what a client sends.
 COMPUTED_KEYS = {"organization_id", "features", "is_built_in", "session_counts"}
 
 
 def resolve_references(
-    connection: sqlite3.Connection, organization: Organization, kind: Kind, record: Record
+    connection: sqlite3.Connection, organization: Organization, resource: Resource, record: Record
 ) -> Record:
     """Return `record` with the internal ids of the harness and agent that it names; raises `ValidationError`."""
     errors: dict[str, list[str]] = {}
     resolved = dict(record)
-    for name in kind.references:
+    for name in resource.references:
         key = f"{name}_id"
         public_id = record.get(key)
         if public_id is not None:
             row_id = None
             if canonical_id(public_id) != BASE_HARNESS:
-                row_id = tables.find_id(connection, KINDS[name].table, organization.id, public_id)
+                row_id = tables.find_id(connection, RESOURCES[name].table, organization.id, public_id)
                 if row_id is None:
                     errors[key] = [f"must be of an existing {name}; got '{escape(public_id)}'"]
             resolved[key] = row_id
