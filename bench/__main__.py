@@ -236,7 +236,7 @@ def main() -> None:
     except MeasurementFailed as failed:
         raise SystemExit(f"the measurement failed: {failed}") from None
     arguments.output.write_text(
-        report.text([*reading, *writing], arguments.rounds, arguments.seconds), encoding="utf-8"
+        report.text([*reading, *writing], arguments.rounds, WRITE_ROUNDS, arguments.seconds), encoding="utf-8"
     )
     print(report.table([*reading, *writing]))
 
