@@ -13,7 +13,7 @@ from everruns.store import agents, harnesses, sessions, tables
 
 
 class Resource(NamedTuple):
-    """Its name and plural, how a record of it is validated, where it is stored, and what it refers to."""
+    """A resource: its name and plural, how a record is validated, where it is stored, and what it refers to."""
 
     name: str
     plural: str

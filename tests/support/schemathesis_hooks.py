@@ -10,6 +10,7 @@ from tools import examples
 
 # A database of the tests has these.
 REFERENCES = {"agent_id": ("agent", examples.AGENT_ID), "harness_id": ("harness", examples.HARNESS_ID)}
+# Times that begin so may be outside of the years 1 to 9999 in UTC.
 TIMESTAMPS = ("created_at", "updated_at", "archived_at")
 EDGES = ("0001-01-01T", "9999-12-31T")
 # What a body may only repeat, by method.
@@ -27,9 +28,7 @@ def filter_query(context: schemathesis.HookContext, query: dict[str, Any]) -> bo
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
-    """Refer to agents and harnesses that exist. Leave out valid keys that may only repeat what is stored, and times
-    that are in the years 1 to 9999, but not in UTC.
-    """
+    """Refer to agents and harnesses that exist, and leave out valid keys that this request may not have."""
     if case.method != "GET" and case.path_parameters.get("harness_id") == BASE_HARNESS:
         case.path_parameters["harness_id"] = examples.HARNESS_ID
     if not isinstance(case.body, dict):
