@@ -142,7 +142,7 @@ def archive(connection: sqlite3.Connection, table: Table, organization: Organiza
     stored = find(connection, table, organization.id, public_id)
     if stored is None:
         return False
-    record = {"public_id": public_id, "status": "archived", "updated_at": now()}
+    record = {"status": "archived", "updated_at": now()}
     save(connection, table, organization.id, record, stored, merge=True)
     return True
 

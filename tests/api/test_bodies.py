@@ -1,6 +1,7 @@
 """Bodies of writing requests: what is refused, and that nothing is changed then."""
 
 import gzip
+import io
 from typing import Any
 
 import pytest
@@ -81,6 +82,11 @@ INVALID: dict[str, tuple[dict[str, Any], str, str]] = {
         {"capabilities": [{"ref": "a", "config": TOO_DEEP}]},
         "capabilities[0].config",
         "must have at most 100 levels",
+    ),
+    "a misspelt key of a capability": (
+        {"capabilities": ["a", {"ref": "b", "confg": {"x": 1}}]},
+        "capabilities[1].confg",
+        "is not kept by this service; did you mean config?",
     ),
     "an agent that does not exist": (
         {"agent_id": "agent_none"},
@@ -178,7 +184,26 @@ def test_body_must_be_declared_as_json(client: FlaskClient) -> None:
 def test_compressed_body_is_refused(client: FlaskClient) -> None:
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
     for method, url in WRITES.items():
-        assert client.open(url, method=method, data=gzip.compress(b"{}"), headers=headers).status_code == 415
+        response = client.open(url, method=method, data=gzip.compress(b"{}"), headers=headers)
+        assert response.status_code == 415
+        assert response.get_json()["error"]["message"] == "the body must be sent without Content-Encoding"
+
+
+def test_body_that_does_not_arrive_is_refused(client: FlaskClient) -> None:
+    class Malformed(io.BytesIO):
+        def readinto(self, buffer: Any) -> int:
+            raise RuntimeError("an exception of the server's own")
+
+    chunked = {"wsgi.input_terminated": True}
+    for method, url in WRITES.items():
+        response = client.open(
+            url,
+            method=method,
+            input_stream=Malformed(),
+            content_type="application/json",
+            environ_overrides=chunked,
+        )
+        assert fields_of(response) == {"body": ["must arrive completely, in chunks that are well-formed"]}
 
 
 def test_body_has_at_most_1_mib(client: FlaskClient) -> None:

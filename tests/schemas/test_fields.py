@@ -11,6 +11,7 @@ from everruns.schemas.fields import (
     Array,
     CapabilityReference,
     Choice,
+    Flag,
     PublicId,
     Text,
     Timestamp,
@@ -132,6 +133,12 @@ def test_choice_is_one_of_its_values() -> None:
     assert field.deserialize("b") == "b"
     assert error_of(field, "A") == ["must be a, b or c; got 'A'"]
     assert error_of(field, ["a"]) == ["must be a, b or c; got an array"]
+    assert error_of(Choice("a"), "b") == ["must be a; got 'b'"]
+
+
+def test_flag_is_true_or_false() -> None:
+    assert [Flag().deserialize(text) for text in ("true", "false")] == [True, False]
+    assert error_of(Flag(), "TRUE") == ["must be true or false; got 'TRUE'"]
 
 
 def test_timestamp_is_converted_to_the_stored_form() -> None:

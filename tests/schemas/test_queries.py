@@ -208,6 +208,7 @@ def test_agents_are_searched_and_paged() -> None:
         "include_archived": ["must be true or false; got '1'"],
         "include": ["is not an argument; this path takes search, offset, limit, include_archived"],
     }
+    assert harnesses_query(b"include_archived=false").include_archived is False
     long_search = errors_of(capabilities_query, "search=" + "x" * 201)
     assert long_search == {"search": ["must have at most 200 characters; got 201"]}
 

@@ -414,6 +414,12 @@ def test_a_file_that_must_not_be_read_is_named(database_path: Path) -> None:
     )
 
 
+def test_a_full_disk_is_named(database_path: Path) -> None:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    assert explain(error, database_path) == "the disk is full; free some space and retry"
+
+
 def test_an_error_of_a_file_whose_directory_is_gone_is_explained(tmp_path: Path) -> None:
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR

@@ -23,17 +23,13 @@ TEXTS = json.loads(Path(demo.__file__).with_name("demo.json").read_text("utf-8")
 Example = dict[str, list[Any]]
 
 
-@pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory, new_database: Path) -> Example:
+@pytest.fixture
+def example(database: Database) -> Example:
     """The stored records by kind, of which 900 are sessions."""
-    path = tmp_path_factory.mktemp("demo") / "everruns.db"
-    path.write_bytes(new_database.read_bytes())
-    database = Database(path)
     with database.write() as connection:
         organization = create_organization(connection, "Example")
         Import(connection, organization).run(demo.records(900))
         records = [json.loads(line) for line in export(connection, organization)]
-    database.close()
     return {kind: [item for item in records if item["id"].startswith(kind)] for kind in ("harness", "agent", "session")}
 
 

@@ -1,5 +1,6 @@
 """Files → records: where each object is, what is wrong with an invalid one, and how much is read at once."""
 
+import errno
 import gzip
 import io
 import json
@@ -166,6 +167,14 @@ def test_no_more_than_that_is_read_at_once(start: bytes) -> None:
     assert first_error_of(File(start + b"x" * 40 * MIB))
     assert all(size is not None and 0 <= size <= 16 * MIB + 1 for size in sizes)
     assert len(sizes) < 5
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_an_error() -> None:
+    class File(io.BytesIO):
+        def readline(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    assert list(parse("data", File())) == [[ParsedRecord("data", error="cannot be read: Input/output error")]]
 
 
 def first_error_of(file: io.BytesIO) -> str:

@@ -112,6 +112,32 @@ def test_everything_is_copied_in_the_same_order(
         assert again.endswith("sessions: 0 new, 0 changed, 230 unchanged\n")
 
 
+def test_the_links_of_a_server_are_followed(source: Source, pull: Callable[..., str]) -> None:
+    """They are pinned, so that sessions created meanwhile do not shift the pages."""
+    queries = []
+
+    def recording(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        queries.append(environ["QUERY_STRING"])
+        return source.app(environ, start_response)
+
+    with serve(recording) as url:
+        pull(url, source.key)
+    assert ["created_before" in query for query in queries if "archived" not in query] == [False, True, True]
+
+
+def test_a_page_without_link_and_total_is_the_only_one(pull: Callable[..., str]) -> None:
+    page = Response(json.dumps({"data": [agent_record()]}), content_type="application/json")
+    sessions = Response('{"data": []}', content_type="application/json")
+    app = DispatcherMiddleware(page, {"/v1/sessions": sessions, "/v1/harnesses": Response(status=404)})
+    with serve(app) as url:
+        assert pull(url, "evr_1").startswith("agents: 1 new, 0 changed, 0 unchanged\n")
+
+
+def test_the_address_may_end_with_v1(source: Source, pull: Callable[..., str]) -> None:
+    with serve(source.app) as url:
+        assert pull(f"{url}/v1/", source.key).endswith("sessions: 230 new, 0 changed, 0 unchanged\n")
+
+
 @pytest.mark.parametrize("prefix", ["", "/under/a/prefix/"])
 def test_a_server_without_links_or_under_a_prefix_is_copied(
     source: Source, pull: Callable[..., str], prefix: str
