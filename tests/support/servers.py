@@ -276,7 +276,8 @@ class Service:
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the lines of the log."""
-        return [json.loads(line) for line in self.log.read_text("utf-8").splitlines()]
+        complete, _, _ = self.log.read_text("utf-8").rpartition("\n")  # the last line may be half written
+        return [json.loads(line) for line in complete.splitlines()]
 
 
 @contextmanager
