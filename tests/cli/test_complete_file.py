@@ -12,9 +12,9 @@ from flask.testing import FlaskClient
 from everruns.records import Organization
 from everruns.store.catalog import BUILT_IN
 from everruns.store.db import WAL_LIMIT_BYTES, Database
+from tests.support import servers
 from tests.support.commands import CommandRunner
 from tests.support.database import execute, insert_sessions
-from tests.support.processes import run_process
 from tests.support.records import ORGANIZATION_ID, session_record
 from tests.support.server import fetch, serve
 from tests.support.servers import send
@@ -49,32 +49,24 @@ def dump(path: Path) -> list[str]:
         return list(connection.iterdump())
 
 
-def run(path: Path, *arguments: str) -> str:
-    """Run a command in a process of its own, which leaves the file closed; return what it prints."""
-    result = run_process(path, *arguments)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
 @pytest.mark.parametrize("is_open_elsewhere", [False, True], ids=["only the service", "another program"])
 def test_after_the_service_has_stopped_the_file_alone_is_complete(tmp_path: Path, is_open_elsewhere: bool) -> None:
-    path, copy, records = tmp_path / "everruns.db", tmp_path / "copy.db", tmp_path / "sessions.ndjson"
-    records.write_text(lines(1000))
-    run(path, "init-db")
-    with closing(sqlite3.connect(path if is_open_elsewhere else ":memory:")) as other:
+    database = servers.Database(tmp_path / "everruns.db")
+    database.everruns("init-db")
+    with closing(sqlite3.connect(database.path if is_open_elsewhere else ":memory:")) as other:
         other.execute("SELECT COUNT(*) FROM sqlite_schema").fetchall()  # opens the file
-        with serve(path, EVERRUNS_WORKERS="2") as url:
+        with serve(database.path, EVERRUNS_WORKERS="2") as url:
             assert fetch(f"{url}/health")[0] == 200
-            run(path, "create-org", "A", "--id", "org_1")
-            run(path, "import", "org_1", str(records))
-            key = run(path, "create-key", "org_1").strip()
+            database.create_organization()
+            database.load(session_record(number, agent_id=None) for number in range(1000))
             for number in range(20):
-                send(int(url.rpartition(":")[2]), "POST", "/v1/sessions", key, {"id": f"session_new-{number}"})
-                assert fetch(f"{url}/v1/sessions?limit=1", key)[1]["total"] == 1001 + number
-        shutil.copy(path, copy)
+                send(int(url.rpartition(":")[2]), "POST", "/v1/sessions", database.key, {"id": f"session_new-{number}"})
+                assert fetch(f"{url}/v1/sessions?limit=1", database.key)[1]["total"] == 1001 + number
+        shutil.copy(database.path, tmp_path / "copy.db")
     assert is_open_elsewhere or not list(tmp_path.glob("everruns.db-*"))
-    assert run(copy, "list-orgs") == "org_1\tA\t1020\n"
-    run(copy, "check")
+    copy = servers.Database(tmp_path / "copy.db")
+    assert copy.everruns("list-orgs").stdout == f"{database.organization}\tAcme\t1020\n"
+    copy.everruns("check")
 
 
 def test_after_each_command_that_writes_the_file_alone_is_complete(
