@@ -133,20 +133,16 @@ def test_a_missing_database_is_restored(
     assert run_command.path.stat().st_mode & 0o077 == 0
 
 
-def test_log_of_a_removed_database_is_not_written_to(
-    database: Database, run_command: CommandRunner, backup: Path, tmp_path: Path
-) -> None:
+def test_log_of_a_removed_database_is_not_written_to(backup: Path, tmp_path: Path) -> None:
     """A process may still have -wal and -shm of a removed file open."""
-    database.close()
-    for suffix in ("", "-wal", "-shm"):
-        Path(f"{run_command.path}{suffix}").unlink(missing_ok=True)
+    removed = CommandRunner(tmp_path / "removed.db")
     for suffix in ("-wal", "-shm"):
         open_elsewhere = tmp_path / f"open{suffix}"
         open_elsewhere.write_bytes(b"of the removed file")
-        os.link(open_elsewhere, f"{run_command.path}{suffix}")
-    run_command("restore", str(backup))
+        os.link(open_elsewhere, f"{removed.path}{suffix}")
+    removed("restore", str(backup))
     assert {(tmp_path / f"open{suffix}").read_bytes() for suffix in ("-wal", "-shm")} == {b"of the removed file"}
-    run_command("check")
+    removed("check")
 
 
 def test_a_database_that_was_removed_while_the_service_runs_is_restored(
@@ -179,16 +175,14 @@ def test_a_damaged_database_is_moved_aside(
     run_command("check")
 
 
-def test_a_damaged_database_is_moved_aside_with_its_log(
-    database: Database, run_command: CommandRunner, backup: Path
-) -> None:
-    database.close()
-    damaged = Path(f"{run_command.path}.damaged-2")
-    for path in (f"{run_command.path}.damaged", f"{run_command.path}.damaged-1"):
-        Path(path).write_bytes(b"earlier")
+def test_a_damaged_database_is_moved_aside_with_its_log(backup: Path, tmp_path: Path) -> None:
+    database = CommandRunner(tmp_path / "other.db")
+    for name in ("other.db.damaged", "other.db.damaged-1"):
+        (tmp_path / name).write_bytes(b"earlier")
     for suffix in ("", "-wal", "-shm"):
-        Path(f"{run_command.path}{suffix}").write_bytes(suffix.encode() + b"garbage" * 1000)
-    assert str(damaged) in run_command("restore", str(backup)).stderr
+        Path(f"{database.path}{suffix}").write_bytes(suffix.encode() + b"garbage" * 1000)
+    damaged = tmp_path / "other.db.damaged-2"
+    assert str(damaged) in database("restore", str(backup)).stderr
     for suffix in ("", "-wal"):
         assert Path(f"{damaged}{suffix}").read_bytes() == suffix.encode() + b"garbage" * 1000
     assert Path(f"{damaged}-shm").exists()
