@@ -175,17 +175,20 @@ def test_a_damaged_database_is_moved_aside(
     run_command("check")
 
 
-def test_a_damaged_database_is_moved_aside_with_its_log(backup: Path, tmp_path: Path) -> None:
-    database = CommandRunner(tmp_path / "other.db")
-    for name in ("other.db.damaged", "other.db.damaged-1"):
+def test_a_damaged_database_is_moved_aside_with_its_log(
+    run_command: CommandRunner, backup: Path, tmp_path: Path
+) -> None:
+    """The service may have all three files open; the restored database must have others."""
+    for name in ("everruns.db.damaged", "everruns.db.damaged-1"):
         (tmp_path / name).write_bytes(b"earlier")
-    for suffix in ("", "-wal", "-shm"):
-        Path(f"{database.path}{suffix}").write_bytes(suffix.encode() + b"garbage" * 1000)
-    damaged = tmp_path / "other.db.damaged-2"
-    assert str(damaged) in database("restore", str(backup)).stderr
-    for suffix in ("", "-wal"):
-        assert Path(f"{damaged}{suffix}").read_bytes() == suffix.encode() + b"garbage" * 1000
-    assert Path(f"{damaged}-shm").exists()
+    with closing(sqlite3.connect(run_command.path)) as service:
+        service.execute("SELECT COUNT(*) FROM sqlite_schema").fetchall()
+        run_command.path.write_bytes(b"garbage" * 1000)
+        opened = [os.stat(f"{run_command.path}{suffix}").st_ino for suffix in ("", "-wal", "-shm")]
+        damaged = tmp_path / "everruns.db.damaged-2"
+        assert str(damaged) in run_command("restore", str(backup)).stderr
+        assert [os.stat(f"{damaged}{suffix}").st_ino for suffix in ("", "-wal", "-shm")] == opened
+    run_command("check")
 
 
 def test_a_backup_with_errors_is_not_restored(run_command: CommandRunner, backup: Path) -> None:
