@@ -10,6 +10,7 @@
 # make mutation MUTANTS='everruns.store.counts*': try some again. rm -rf mutants: forget all results.
 # make mutation-survivors: list the mutants that no test noticed; .venv-mutation/bin/mutmut show NAME: show one.
 # make bench, make bench-10m: write docs/BENCHMARKS.md (apt-get install wrk).
+# make bench-alternatives: measure what would be faster, for docs/DECISIONS.md.
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -17,7 +18,7 @@ BIN := .venv/bin
 export EVERRUNS_DATABASE ?= $(CURDIR)/instance/everruns.db
 KEY_FILE := $(EVERRUNS_DATABASE).demo-key
 
-.PHONY: run install test lint clean describe dist lock audit stress mutation mutation-survivors screenshots bench bench-10m
+.PHONY: run install test lint clean describe dist lock audit stress mutation mutation-survivors screenshots bench bench-10m bench-alternatives
 
 run: .venv/runtime
 	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
@@ -79,6 +80,9 @@ bench-10m: BENCH_SIZES = 1000,1000000,10000000
 bench bench-10m: .venv-bench/ready
 	@command -v wrk taskset >/dev/null || { echo "wrk and taskset are needed. On Debian: apt-get install wrk util-linux" >&2; exit 1; }
 	.venv-bench/bin/python -m bench --sizes $(BENCH_SIZES)
+
+bench-alternatives: .venv-bench/ready
+	.venv-bench/bin/python -m bench.alternatives
 
 screenshots: .venv/dev
 	@command -v chromium-headless-shell >/dev/null || { echo "chromium-headless-shell is needed. On Debian: apt-get install chromium-headless-shell fonts-dejavu-core" >&2; exit 1; }
