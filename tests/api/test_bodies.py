@@ -189,7 +189,7 @@ def test_compressed_body_is_refused(client: FlaskClient) -> None:
         assert response.get_json()["error"]["message"] == "the body must be sent without Content-Encoding"
 
 
-def test_body_that_does_not_arrive_is_refused(client: FlaskClient) -> None:
+def test_body_that_the_server_cannot_read_is_refused(client: FlaskClient) -> None:
     class Malformed(io.BytesIO):
         def readinto(self, buffer: Any) -> int:
             raise RuntimeError("an exception of the server's own")
