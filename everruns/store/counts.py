@@ -55,14 +55,17 @@ ORDER BY period DESC
 
 def count(connection: sqlite3.Connection, filters: Filters) -> int:
     """Return how many sessions match `filters`."""
-    since = 0 if filters.created_after == BEGINNING else _count_before(connection, filters, filters.created_after)
-    if filters.created_before == END:
+    before, after = filters.created_before, filters.created_after
+    return count_before(connection, filters, before) - count_before(connection, filters, after)
+
+
+def count_before(connection: sqlite3.Connection, filters: Filters, timestamp: str) -> int:
+    """Return how many sessions created before `timestamp` match `filters`, whatever its period."""
+    if timestamp == BEGINNING:
+        return 0
+    if timestamp == END:
         (sessions,) = connection.execute(COUNT_ALL, filters.values).fetchone()
-        return int(sessions) - since
-    return _count_before(connection, filters, filters.created_before) - since
-
-
-def _count_before(connection: sqlite3.Connection, filters: Filters, timestamp: str) -> int:
+        return int(sessions)
     year, month, day = (timestamp[:precision] for precision in (YEAR, MONTH, DAY))
     values = {**filters.values, "year": year, "month": month, "day": day}
     (earlier_periods,) = connection.execute(COUNT_PERIODS_BEFORE, values).fetchone()

@@ -109,10 +109,11 @@ def list_sessions(connection: sqlite3.Connection, organization: Organization, qu
     matching = filters.matching
     values = {**rendering_values(organization), **filters.values, "limit": query.limit, "offset": query.offset}
     if filters.is_counted:
-        total = counts.count(connection, filters)
+        before_end = counts.count_before(connection, filters, filters.created_before)
+        total = before_end - counts.count_before(connection, filters, filters.created_after)
         (newest,) = connection.execute(FIND_NEWEST.format(matching=matching), values).fetchone()
         if 0 < query.offset < total:
-            newer = counts.count(connection, replace(filters, created_after=filters.created_before, created_before=END))
+            newer = counts.count_before(connection, filters, END) - before_end
             values["created_before"], values["offset"] = counts.find_offset(connection, filters, newer + query.offset)
     else:
         total, newest = connection.execute(COUNT_MATCHES.format(matching=matching), values).fetchone()
