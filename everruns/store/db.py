@@ -17,8 +17,6 @@ WRITER_CACHE_KIB = 8 * 1024  # an import touches index pages all over the file
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
 SHARED_MEMORY_BYTES = 32 * 1024  # the least that SQLite needs for the -shm file
 
-HAS_LITESTREAM = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_litestream_seq')"
-
 
 class DatabaseUnavailable(Exception):
     """The database cannot be used now; the message says why and what to do."""
@@ -100,9 +98,7 @@ class Database:
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database file and truncate it, as far as no other program is using it."""
         with suppress(sqlite3.OperationalError), closing(self._open("rw", timeout=0)) as connection:
-            # Litestream, which has a table here, reads the log and loses what others truncate.
-            (has_litestream,) = connection.execute(HAS_LITESTREAM).fetchone()
-            connection.execute(f"PRAGMA wal_checkpoint({'PASSIVE' if has_litestream else 'TRUNCATE'})").fetchone()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def refuse_on_replica(self) -> None:
         """Raise `ReadOnlyReplica` on a replica, where writes are lost and corrupt the copy."""

@@ -120,7 +120,6 @@ def test_replicas_behind_nginx_are_consistent_while_the_primary_imports(
     database.everruns("heartbeat")
     with ExitStack() as running:
         running.enter_context(litestream.replicate())
-        litestream.sync()
         one, two = (running.enter_context(litestream.follow(tmp_path / name)) for name in ("one", "two"))
         primary = running.enter_context(servers.service(tmp_path / "primary", database.path))
         first, second = (

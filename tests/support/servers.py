@@ -379,11 +379,14 @@ class Litestream:
 
     @contextmanager
     def replicate(self) -> Iterator[None]:
-        """Run the backup, as `deploy/litestream.service` does."""
+        """Run the backup, as `deploy/litestream.service` does.
+
+        Litestream 0.5.17 keeps others from restarting the write-ahead log by a read transaction, which it begins at its
+        first sync. If `litestream sync` asks for that one, the transaction ends with the request, and copies are torn.
+        """
         process = self._start("replicate", "-config", str(self.config))
         try:
-            wait_until(self.socket.exists, "Litestream's socket")
-            self.sync()
+            wait_until(lambda: any((self.folder / "backup").rglob("*.ltx")), "the first backup")
             yield
         finally:
             _terminate(process)
