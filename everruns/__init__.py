@@ -17,7 +17,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> "Flask":
     from flask import Flask  # here, because the commands do without it and start sooner
 
     from everruns import config
-    from everruns.api import PublicId, api, bodies, cache, errors
+    from everruns.api import PublicIdConverter, api, bodies, cache, errors
     from everruns.store.db import Database
 
     settings = config.load(overrides)
@@ -25,7 +25,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> "Flask":
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = bodies.MAX_BODY_BYTES + 1  # a chunked body is cut off there without an error
-    app.url_map.converters["id"] = PublicId
+    app.url_map.converters["id"] = PublicIdConverter
     app.url_map.merge_slashes = False  # a redirect is not part of the contract
     database = Database(settings.database, settings.database_timeout, settings.read_only, settings.max_replica_lag)
     app.extensions["everruns"] = database

@@ -17,7 +17,7 @@ import click
 from everruns import __version__, config
 from everruns.ids import is_id
 from everruns.records import Organization, SessionsQuery
-from everruns.schemas.fields import escape
+from everruns.schemas.fields import escape, shown
 from everruns.schemas.resources import SESSION_STATUSES
 from everruns.store import backup, catalog, check, derived, heartbeat, keys, organizations, schema, sessions, tables
 from everruns.store.db import Database, DatabaseUnavailable, ReadOnlyReplica, explain
@@ -32,7 +32,7 @@ BATCH = 500  # sessions deleted in one transaction
 
 
 class _Group(click.Group):
-    """Turns what the database or the system refuses into one line and exit status 1."""
+    """Reports errors of the database and the system in one line, with exit status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -94,7 +94,7 @@ def find_organization(connection: sqlite3.Connection, public_id: str) -> Organiz
 
 
 class _OrganizationCommand(click.Command):
-    """A command whose first argument is ORG. `--org ORG`, as import and export once had it, works too."""
+    """A command whose first argument is ORG, which may also be given as `--org ORG`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         for index, arg in enumerate(args):
@@ -133,7 +133,7 @@ def _parse_time(_ctx: click.Context, _param: click.Parameter, value: str) -> str
     try:
         return parse_timestamp(value if len(value) > 10 else f"{value}T00:00:00Z", round_up=True)
     except ValueError as error:
-        raise click.BadParameter(f"{error}; got {escape(value)!r}") from None
+        raise click.BadParameter(f"{error}; got {shown(value)}") from None
 
 
 @command("init-db")
@@ -196,11 +196,15 @@ def delete_org(database: Database, org: str, yes: bool) -> None:
     if not yes:
         what = f"'{escape(organization.name)}' with {total} sessions"
         raise click.ClickException(f"this deletes {what}; repeat with --yes")
-    with write(database) as connection:
-        keys.delete_keys(connection, organization)
-    deleted = _prune(database, organization, SessionsQuery(limit=BATCH))
-    with write(database) as connection:
-        organizations.delete_organization(connection, organization)
+    try:
+        with database.write() as connection:
+            keys.delete_keys(connection, organization)
+        deleted = sum(_prune(database, organization, SessionsQuery(limit=BATCH)))
+        with write(database) as connection:
+            organizations.delete_organization(connection, organization)
+    except sqlite3.Error as error:
+        reason = explain(error, database.path)
+        raise click.ClickException(f"{reason}; a part may be deleted, so repeat the command") from None
     note(f"deleted the organization and {deleted} sessions")
 
 
@@ -231,24 +235,27 @@ def prune(database: Database, org: str, before: str, status: str | None, agent: 
         if dry_run:
             click.echo(sessions.count_by_status(connection, organization, query)[status or "total"])
             return
-    click.echo(_prune(database, organization, query))
-
-
-def _prune(database: Database, organization: Organization, query: SessionsQuery) -> int:
     deleted = 0
+    try:
+        for count in _prune(database, organization, query):
+            deleted += count
+    except sqlite3.Error as error:
+        reason = explain(error, database.path)
+        raise click.ClickException(f"{reason}; {deleted} sessions were deleted before") from None
+    database.checkpoint()
+    click.echo(deleted)
+
+
+def _prune(database: Database, organization: Organization, query: SessionsQuery) -> Iterator[int]:
+    """Delete the sessions that match `query`, and yield after each transaction how many."""
     while True:
         started = time.monotonic()
-        try:
-            with database.write() as connection:
-                batch = sessions.prune(connection, organization, query)
-        except sqlite3.Error as error:
-            reason = explain(error, database.path)
-            raise click.ClickException(f"{reason}; {deleted} sessions were deleted before") from None
-        deleted += batch
-        if batch < BATCH:
-            database.checkpoint()
-            return deleted
-        time.sleep(time.monotonic() - started)  # SQLite has no queue: without a pause, waiting writers find no gap
+        with database.write() as connection:
+            deleted = sessions.prune(connection, organization, query)
+        yield deleted
+        if deleted < BATCH:
+            return
+        time.sleep(time.monotonic() - started)  # SQLite does not queue writers: without a pause, others time out
 
 
 @organization_command("create-key")

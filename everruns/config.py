@@ -61,7 +61,7 @@ SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "CACHED_RESPONSES": ("16", _whole_number(10_000)),  # recent responses that each thread keeps
 }
 
-# Read by deploy/gunicorn.conf.py, by `everruns pull` and by the official SDK.
+# The first three are those of deploy/gunicorn.conf.py; then `everruns pull`, and the official SDK.
 OTHER_SETTINGS = ("BIND", "WORKERS", "STATSD", "PULL_KEY", "API_URL", "API_KEY")
 
 

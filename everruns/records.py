@@ -56,7 +56,7 @@ class ListQuery(NamedTuple):
     offset: int
     limit: int
     include_archived: bool = False
-    with_session_counts: bool = False
+    include: str | None = None
 
 
 class Page(NamedTuple):

@@ -57,14 +57,14 @@ _ERRORS: list[tuple[str, list[errors.ApiError]]] = [
         "All errors are reported together.",
         [errors.invalid_request(ValidationError({"limit": ["must be from 1 to 100; got '0'"]}))],
     ),
-    ("No API key, or one that is unknown, expired or revoked.", [errors.Unauthorized()]),
+    ("No API key, or one that is unknown, expired or revoked.", [errors.unauthorized()]),
     (
         "`X-Org-Id` is not the organization of the API key, or a write with a read-only key.",
-        [errors.OrganizationMismatch(), errors.ReadOnlyKey()],
+        [errors.organization_mismatch(), errors.read_only_key()],
     ),
     (
         "No such path, or nothing with this id in the organization.",
-        [errors.NotFound("there is no session session_1 in this organization")],
+        [errors.not_found("there is no session session_1 in this organization")],
     ),
     (
         "The path exists, but not with this method.",
@@ -113,13 +113,13 @@ _ERRORS: list[tuple[str, list[errors.ApiError]]] = [
             )
         ],
     ),
-    ("An internal error, logged with the `request_id`.", [errors.InternalError()]),
+    ("An internal error, logged with the `request_id`.", [errors.internal_error()]),
     (
         "The database is missing, locked, full, corrupt or of another version; a write was sent to a replica; or, "
         "behind nginx, the service is overloaded or not running.",
         [
-            errors.Unavailable(),
-            errors.ReadOnlyReplica(),
+            errors.unavailable(),
+            errors.read_only_replica(),
             errors.ApiError(
                 503,
                 "unavailable",

@@ -7,7 +7,7 @@ from everruns.api import agents, capabilities, resources, service, sessions
 from everruns.transfer.resources import RESOURCES
 
 
-class PublicId(BaseConverter):
+class PublicIdConverter(BaseConverter):
     """A segment with `_`, as in every public id; excludes `stats` and `activity`."""
 
     regex = "[^/]*_[^/]*"

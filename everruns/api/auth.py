@@ -5,7 +5,7 @@ import sqlite3
 
 from flask import request
 
-from everruns.api.errors import OrganizationMismatch, ReadOnlyKey, Unauthorized
+from everruns.api.errors import organization_mismatch, read_only_key, unauthorized
 from everruns.ids import canonical_id
 from everruns.records import Organization
 from everruns.store import keys
@@ -23,16 +23,16 @@ def authenticate(connection: sqlite3.Connection) -> Organization:
     environ = request.environ
     credentials = _CREDENTIALS.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
     if credentials is None:
-        raise Unauthorized()
+        raise unauthorized()
     environ["everruns.key_prefix"] = credentials[1][: keys.PREFIX_LENGTH]
     found = keys.find_by_key(connection, credentials[1])
     if found is None:
-        raise Unauthorized()
+        raise unauthorized()
     organization, is_read_only = found
     environ["everruns.organization"] = organization.public_id
     claimed = environ.get("HTTP_X_ORG_ID")
     if claimed is not None and canonical_id(claimed) != canonical_id(organization.public_id):
-        raise OrganizationMismatch()
+        raise organization_mismatch()
     if is_read_only and environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-        raise ReadOnlyKey()
+        raise read_only_key()
     return organization

@@ -1,6 +1,6 @@
 """The JSON body of a request."""
 
-from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from flask import request
@@ -9,26 +9,25 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, Unsupporte
 
 from everruns.hints import did_you_mean
 from everruns.records import Record
-from everruns.schemas.fields import REFERENCE_KEYS, is_empty, json_type, known_keys
+from everruns.schemas.fields import json_type
 from everruns.transfer.parser import parse_json
-from everruns.transfer.resources import COMPUTED_KEYS, Resource
+from everruns.transfer.resources import Resource, unknown_keys
 
 MAX_BODY_BYTES = 1024 * 1024
+MAX_UNKNOWN_KEYS = 20  # in one response
 
 
 def load(resource: Resource, partial: tuple[str, ...] | bool) -> Record:
     """Return the validated body, with column names as keys; `partial` names the keys that may be absent, True: all.
 
-    Raises `ValidationError` with all errors, among them the keys that the service does not keep. Keys that it computes
-    itself, and unknown ones with an empty value, are ignored.
+    Raises `ValidationError` with all errors, among them the first keys that the service does not keep. Keys that it
+    computes itself, and unknown ones with an empty value, are ignored.
     """
     body = _parse()
-    unknown = _unknown_keys(body, known_keys(resource.schema))
-    errors: dict[str, Any] = {key: error for key, error in unknown if key not in COMPUTED_KEYS}
-    references = body.get("capabilities")
-    for index, reference in enumerate(references if isinstance(references, list) else ()):
-        if isinstance(reference, dict):
-            errors |= {f"capabilities[{index}].{key}": error for key, error in _unknown_keys(reference, REFERENCE_KEYS)}
+    errors: dict[str, Any] = {
+        path + key: [f"is not kept by this service{did_you_mean(key, known)}"]
+        for path, key, known in islice(unknown_keys(resource, body), MAX_UNKNOWN_KEYS)
+    }
     loaded: Record = {}
     try:
         loaded = resource.schema.load(body, partial=partial)
@@ -37,13 +36,6 @@ def load(resource: Resource, partial: tuple[str, ...] | bool) -> Record:
     if errors:
         raise ValidationError(errors)
     return loaded
-
-
-def _unknown_keys(value: dict[str, Any], known: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each key of `value` that is not known, unless it is empty, with its error."""
-    for key, inner in value.items():
-        if key not in known and not is_empty(inner):
-            yield key, [f"is not kept by this service{did_you_mean(key, known)}"]
 
 
 def _parse() -> dict[str, Any]:
@@ -65,7 +57,7 @@ def _read() -> bytes:
     except HTTPException:
         raise
     except Exception:  # each WSGI server has exceptions of its own for a malformed or incomplete body
-        raise ValidationError({"body": ["must arrive completely, in chunks that are well-formed"]}) from None
+        raise ValidationError({"body": ["must be complete, and its chunks well-formed"]}) from None
     if len(raw) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
     return raw

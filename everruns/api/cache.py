@@ -41,12 +41,12 @@ def respond(
     """
     cache: Cache = current_app.extensions["everruns.cache"]
     version = (connection, db.data_version(connection))  # the numbers of two connections cannot be compared
-    key = (version, organization.id, request.path, key)
-    content = cache.contents.get(key)
+    cache_key = (version, organization.id, request.path, key)
+    content = cache.contents.get(cache_key)
     if content is None:
         content = _content(make())
         if len(content.body) <= MAX_BODY_BYTES:
-            cache.contents[key] = content
+            cache.contents[cache_key] = content
         if len(cache.contents) > cache.size:
             del cache.contents[next(iter(cache.contents))]  # the oldest
     if "HTTP_IF_NONE_MATCH" in request.environ and request.if_none_match.contains_weak(content.etag):

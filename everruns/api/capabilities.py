@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from everruns.api.errors import NotFound
+from everruns.api.errors import not_found
 from everruns.api.pagination import page_json
 from everruns.api.views import read_view
 from everruns.records import ListQuery, Organization
@@ -23,5 +23,5 @@ def get_capability(
     """Return one capability."""
     capability = catalog.render(connection, capability_id)
     if capability is None:
-        raise NotFound(f"there is no capability {capability_id} in the catalog")
+        raise not_found(f"there is no capability {capability_id} in the catalog")
     return capability

@@ -46,27 +46,27 @@ class ApiError(Exception):
         return {"error": {"code": self.code, "message": self.message, **fields, "request_id": request_id}}
 
 
-# Errors whose status, code and mostly text are fixed: `raise NotFound("there is no …")`.
-Unauthorized = partial(
+# Errors whose status, code and mostly text are fixed: `raise not_found("there is no …")`.
+unauthorized = partial(
     ApiError,
     401,
     "unauthorized",
     "a valid API key is required: send 'Authorization: Bearer evr_…'",
     headers={"WWW-Authenticate": "Bearer"},
 )
-OrganizationMismatch = partial(
+organization_mismatch = partial(
     ApiError,
     403,
     "organization_mismatch",
     "X-Org-Id must be the organization of this API key; correct it or leave it out",
 )
-ReadOnlyKey = partial(ApiError, 403, "read_only_key", "this API key is read-only; use another key to change anything")
-NotFound = partial(ApiError, 404, "not_found")
-InternalError = partial(ApiError, 500, "internal_error", "an error of the service; it is logged with this request_id")
-Unavailable = partial(
+read_only_key = partial(ApiError, 403, "read_only_key", "this API key is read-only; use another key to change anything")
+not_found = partial(ApiError, 404, "not_found")
+internal_error = partial(ApiError, 500, "internal_error", "an error of the service; it is logged with this request_id")
+unavailable = partial(
     ApiError, 503, "database_unavailable", message="the database cannot be used now; retry shortly", headers=RETRY_AFTER
 )
-ReadOnlyReplica = partial(
+read_only_replica = partial(
     ApiError, 503, "read_only_replica", "this is a read replica; send writes to the primary", headers=RETRY_AFTER
 )
 
@@ -86,7 +86,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(ApiError, _respond)
     app.register_error_handler(ValidationError, lambda error: _respond(invalid_request(error)))
     app.register_error_handler(HTTPException, _respond_http)
-    app.register_error_handler(db.ReadOnlyReplica, lambda _: _respond(ReadOnlyReplica()))
+    app.register_error_handler(db.ReadOnlyReplica, lambda _: _respond(read_only_replica()))
     app.register_error_handler(db.DatabaseUnavailable, _respond_unavailable)
     app.register_error_handler(sqlite3.Error, _respond_sqlite)
     app.register_error_handler(Exception, _respond_internal)
@@ -116,7 +116,7 @@ def _respond_http(error: HTTPException) -> Response:
     if status >= 500:
         return _respond_internal(error)
     if status == 404:
-        return _respond(NotFound(f"there is nothing at {request.path}; {OFFER}"))
+        return _respond(not_found(f"there is nothing at {request.path}; {OFFER}"))
     if status == 413:
         return _respond(ApiError(413, "request_entity_too_large", "the body must have at most 1 MiB"))
     if status == 405:
@@ -142,10 +142,10 @@ def _respond_unavailable(error: db.DatabaseUnavailable | sqlite3.Error) -> Respo
     path = current_app.extensions["everruns"].path
     reason = db.explain(error, path) if isinstance(error, sqlite3.Error) else str(error)
     current_app.logger.error("database unavailable: %s (request_id %s)", reason, request_id(request.environ))
-    return _respond(Unavailable(message=reason) if isinstance(error, db.ReplicaStale) else Unavailable())
+    return _respond(unavailable(message=reason) if isinstance(error, db.ReplicaStale) else unavailable())
 
 
 def _respond_internal(error: Exception) -> Response:
     """500: an unexpected exception; details are only logged."""
     current_app.logger.error("internal error (request_id %s)", request_id(request.environ), exc_info=error)
-    return _respond(InternalError())
+    return _respond(internal_error())

@@ -9,7 +9,7 @@ from marshmallow import ValidationError
 
 from everruns.api import bodies
 from everruns.api.auth import authenticate
-from everruns.api.errors import ApiError, NotFound
+from everruns.api.errors import ApiError, not_found
 from everruns.api.views import database, read_view
 from everruns.ids import BASE_HARNESS, canonical_id, new_id
 from everruns.records import Organization, Record
@@ -35,6 +35,7 @@ def create(resource: Resource) -> Response:
     with _write_transaction() as connection:
         stored = tables.find(connection, resource.table, organization.id, record["public_id"])
         if stored and resource is SESSION:
+            resolve_references(connection, organization, resource, record)  # validation comes before existence
             message = f"{record['public_id']} exists; use PUT to replace it or PATCH to change it"
             raise ApiError(409, "conflict", message)
         body = _save(connection, resource, organization, record, stored)
@@ -72,14 +73,16 @@ def change(resource: Resource, public_id: str) -> Response:
 def remove(resource: Resource, public_id: str) -> Response:
     """Delete a session, or archive an agent or harness: its sessions stay and keep their features."""
     organization = _authenticate_write()
+    _refuse_base_harness(public_id)
     with _write_transaction() as connection:
-        if resource is SESSION:
-            found = sessions.delete_session(connection, organization, public_id)
-        else:
-            _refuse_base_harness(public_id)
-            found = tables.archive(connection, resource.table, organization, public_id)
-        if not found:
+        stored = tables.find(connection, resource.table, organization.id, public_id)
+        if stored is None:
             raise _not_found(resource, public_id)
+        if resource is SESSION:
+            sessions.delete_session(connection, organization, public_id)
+        else:
+            archived = {"status": "archived", "updated_at": now()}
+            tables.save(connection, resource.table, organization.id, archived, stored, merge=True)
     response = Response(status=204)
     del response.headers["Content-Type"]
     return response
@@ -110,7 +113,7 @@ def _check_id(record: Record, public_id: str) -> None:
 
 
 def _not_found(resource: Resource, public_id: str) -> ApiError:
-    return NotFound(f"there is no {resource.name} {public_id} in this organization")
+    return not_found(f"there is no {resource.name} {public_id} in this organization")
 
 
 def _refuse_base_harness(public_id: str) -> None:

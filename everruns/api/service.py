@@ -40,7 +40,7 @@ def description(filename: str) -> Response:
 
 
 def _file(directory: Path, filename: str) -> Response:
-    request.environ.pop("HTTP_IF_MATCH", None)  # as everywhere; Werkzeug would send the file with status 412
+    request.environ.pop("HTTP_IF_MATCH", None)  # the API ignores it; Werkzeug would respond with 412
     return send_from_directory(directory, filename)
 
 
@@ -48,7 +48,7 @@ def health() -> dict[str, object]:
     """Return 200 if the database can be read; on a replica with the age of its data, null if unknown."""
     body: dict[str, object] = {"status": "ok", "version": everruns.__version__}
     with database().read() as connection:
-        organizations.find_organization(connection, "")
+        organizations.find_organization(connection, "")  # reads a page, so that a damaged file is noticed
         if database().replica:
             body["replica_lag_seconds"] = heartbeat.lag_seconds(connection)
     return body

@@ -33,7 +33,7 @@ def json_type(value: object) -> str:
 
 
 def escape(text: str) -> str:
-    """Escape characters that are not printable, which a terminal would obey."""
+    """Escape characters that are not printable, such as those that control a terminal."""
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
 
 

@@ -1,4 +1,4 @@
-"""The query arguments of each resource."""
+"""The query arguments of each resource, with their limits. The messages are in `fields.py`."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -104,10 +104,6 @@ class AgentsQuerySchema(HarnessesQuerySchema):
     """The arguments of `GET /v1/agents`."""
 
     include = Choice("session_counts", load_default=None)
-
-    @post_load
-    def _make_record(self, data: dict[str, Any], **kwargs: Any) -> ListQuery:
-        return ListQuery(with_session_counts=data.pop("include") is not None, **data)
 
 
 def _parse(schema: _QuerySchema, query_string: bytes) -> Any:

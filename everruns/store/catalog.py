@@ -1,4 +1,4 @@
-"""The capability catalog, and the features that its capabilities provide."""
+"""The capability catalog. `computed_provided_features` in `schema.sql` adds the features of dependencies."""
 
 import sqlite3
 from pathlib import Path

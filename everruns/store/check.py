@@ -31,7 +31,7 @@ def errors(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def backup_errors(path: Path, timeout: float) -> list[str]:
-    """Return the errors of a backup. Raises `DatabaseUnavailable` or `sqlite3.Error` when the file is none."""
+    """Return the errors of a backup. Raises `DatabaseUnavailable` or `sqlite3.Error` if it is not a database."""
     with closing(db.connect(path, timeout)) as connection:
         db.verify(connection, migrate=f"EVERRUNS_DATABASE={shlex.quote(str(path))} everruns migrate")
         connection.execute("BEGIN")

@@ -97,7 +97,7 @@ class Database:
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database file and truncate it, as far as no other program is using it."""
-        with suppress(sqlite3.OperationalError), closing(self._open("rw", timeout=0)) as connection:
+        with suppress(sqlite3.Error), closing(self._open("rw", timeout=0)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def refuse_on_replica(self) -> None:

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from everruns.ids import BASE_HARNESS, canonical_id
 from everruns.records import ListQuery, Organization, Outcome, Page, Record
@@ -72,7 +72,6 @@ class Table:
     def __init__(self, name: str, select: str, defaults: dict[str, Any]) -> None:
         defaults = DEFAULTS | defaults
         names = {"table": name, "columns": ", ".join(defaults), "values": ", ".join(f":{name}" for name in defaults)}
-        self.select = select
         self.select_one = select + ONE.format(**names)
         self.select_all = select + ALL.format(**names)
         self.select_by_name = select + BY_NAME.format(**names)
@@ -81,13 +80,6 @@ class Table:
         self.update = UPDATE.format(**names)
         self.last_id = LAST_ID.format(**names)
         self.defaults = defaults
-
-
-class Saved(NamedTuple):
-    """The internal id of the row, and what saving did."""
-
-    id: int
-    outcome: Outcome
 
 
 def rendering_values(organization: Organization) -> dict[str, Any]:
@@ -131,20 +123,10 @@ def list_by_name(connection: sqlite3.Connection, table: Table, organization: Org
         **rendering_values(organization),
         "search": query.search and query.search.casefold(),
         "include_archived": query.include_archived,
-        "with_session_counts": query.with_session_counts,
+        "with_session_counts": query.include == "session_counts",
     }
     rows = [row for (row,) in connection.execute(table.select_by_name, values)]
     return Page(",".join(rows[query.offset : query.offset + query.limit]), len(rows))
-
-
-def archive(connection: sqlite3.Connection, table: Table, organization: Organization, public_id: str) -> bool:
-    """Archive an agent or harness; return False when there is none with this public id."""
-    stored = find(connection, table, organization.id, public_id)
-    if stored is None:
-        return False
-    record = {"status": "archived", "updated_at": now()}
-    save(connection, table, organization.id, record, stored, merge=True)
-    return True
 
 
 def next_id(connection: sqlite3.Connection, table: Table) -> int:
@@ -161,8 +143,8 @@ def save(
     *,
     merge: bool = False,
     new_id: int | None = None,
-) -> Saved:
-    """Insert `record`, or update the row that `find` returned as `stored` in the same write transaction.
+) -> Outcome:
+    """Insert `record`, or update the row that `find` returned as `stored` in the same write transaction; say which.
 
     `record` maps columns to values; `tags` and `capabilities` are lists. Columns that are absent get their defaults,
     with `merge` they keep their stored values; `created_at` and `updated_at` always stay unless given. `archived_at` is
@@ -177,10 +159,10 @@ def save(
         is_archived = values["status"] == "archived"
         values["archived_at"] = (values["archived_at"] or values["updated_at"]) if is_archived else None
     if stored is None:
-        cursor = connection.execute(table.insert, {**values, "id": new_id, "organization_id": organization_id})
-        return Saved(cursor.lastrowid or 0, "new")
+        connection.execute(table.insert, {**values, "id": new_id, "organization_id": organization_id})
+        return "new"
     values["public_id"] = stored["public_id"]  # shown as it was first stored
     if values == stored:
-        return Saved(stored["id"], "unchanged")
+        return "unchanged"
     connection.execute(table.update, values)
-    return Saved(stored["id"], "changed")
+    return "changed"

@@ -9,17 +9,16 @@ from marshmallow import ValidationError
 from everruns.hints import did_you_mean
 from everruns.ids import BASE_HARNESS, canonical_id
 from everruns.records import Organization, Outcome, Record
-from everruns.schemas.fields import REFERENCE_KEYS, escape, flatten, is_empty, known_keys, shown
+from everruns.schemas.fields import REFERENCE_KEYS, escape, flatten, known_keys, shown
 from everruns.store import db, tables
 from everruns.transfer.parser import Group, ParsedRecord
-from everruns.transfer.resources import AGENT, COMPUTED_KEYS, HARNESS, RESOURCES, SESSION, Resource
+from everruns.transfer.resources import AGENT, HARNESS, RESOURCES, SESSION, Resource, unknown_keys
 
 MAX_ERRORS = 20
 MAX_UNKNOWN_KEYS = 20
 
 # Statuses of sessions that are not finished, in newer releases of Everruns.
 ACTIVE_STATUSES = ("waiting_for_tool_results", "waitingfortoolresults", "paused")
-_KNOWN_KEYS = {resource.name: {*known_keys(resource.schema), *COMPUTED_KEYS} for resource in RESOURCES.values()}
 
 
 class ImportRefused(Exception):
@@ -48,7 +47,7 @@ class Summary:
         if not self.outcomes:
             yield "note: there was no record in the input"
         for status, count in self.converted_statuses.items():
-            yield f"note: status {status} was stored as active in {count} sessions"
+            yield f"note: status {status} was read as active in {count} sessions"
         if self.sessions_without_created_at:
             yield f"note: {self.sessions_without_created_at} new sessions had no created_at; they got the current time"
         for (name, path, key), count in self.unknown_keys.most_common(MAX_UNKNOWN_KEYS):
@@ -126,15 +125,7 @@ class Import:
         return record
 
     def _note_unknown_keys(self, resource: Resource, record: Record) -> None:
-        known = _KNOWN_KEYS[resource.name]
-        unknown = [("", key) for key in record if key not in known and not is_empty(record[key])]
-        for reference in record.get("capabilities") or ():
-            if isinstance(reference, dict):
-                unknown += [
-                    ("capabilities[].", key)
-                    for key in reference
-                    if key not in REFERENCE_KEYS and not is_empty(reference[key])
-                ]
+        unknown = (("capabilities[]." if path else "", key) for path, key, _ in unknown_keys(resource, record))
         for path, key in dict.fromkeys(unknown):
             self.summary.unknown_keys[resource.name, path, key] += 1
 
@@ -154,23 +145,20 @@ class Import:
         if resource is not SESSION:
             if not (self.merge and stored):
                 record.setdefault("name", record["public_id"])
-            is_reserved = self.missing.pop(reference, None) is not None
-            new_id = self.row_ids[reference] if is_reserved else self.next_ids[resource.name]
-        saved = tables.save(
-            self.connection,
-            resource.table,
-            self.organization.id,
-            record,
-            stored,
-            merge=self.merge,
-            new_id=new_id,
+            if self.missing.pop(reference, None) is None:
+                self.row_ids[reference] = stored["id"] if stored else self._reserve(resource)
+            new_id = self.row_ids[reference]
+        outcome = tables.save(
+            self.connection, resource.table, self.organization.id, record, stored, merge=self.merge, new_id=new_id
         )
-        self.summary.outcomes[resource.name, saved.outcome] += 1
-        if resource is not SESSION:
-            self.row_ids[reference] = saved.id
-            self.next_ids[resource.name] = max(self.next_ids[resource.name], saved.id + 1)
-        elif saved.outcome == "new" and "created_at" not in record:
+        self.summary.outcomes[resource.name, outcome] += 1
+        if resource is SESSION and outcome == "new" and "created_at" not in record:
             self.summary.sessions_without_created_at += 1
+
+    def _reserve(self, resource: Resource) -> int:
+        """Return an internal id for a new agent or harness."""
+        self.next_ids[resource.name] += 1
+        return self.next_ids[resource.name] - 1
 
     def _row_id(self, resource: Resource, public_id: str | None, where: str) -> int | None:
         """Return the internal id of the agent or harness that the record at `where` refers to; None for no such."""
@@ -180,8 +168,7 @@ class Import:
         if reference not in self.row_ids:
             row_id = tables.find_id(self.connection, resource.table, self.organization.id, public_id)
             if row_id is None:
-                row_id = self.next_ids[resource.name]
-                self.next_ids[resource.name] += 1
+                row_id = self._reserve(resource)
                 rule = f"must exist in the organization or be part of the import; got '{escape(public_id)}'"
                 self.missing[reference] = f"{where}: {resource.name}_id {rule}"
             self.row_ids[reference] = row_id

@@ -1,4 +1,4 @@
-"""Files → records: finds JSON objects in pages, arrays, single objects and NDJSON, in constant memory.
+"""Parsing JSON objects from pages, arrays, single objects and NDJSON, in constant memory.
 
 The keys of records are validated later, by the schemas.
 """
@@ -7,6 +7,7 @@ import gzip
 import json
 import shutil
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from tempfile import TemporaryFile
@@ -61,7 +62,7 @@ def _parse_file(name: str, opened: IO[bytes] | None) -> Iterator[Group]:
 def parse(name: str, file: IO[bytes]) -> Iterator[Group]:
     """Yield the objects of `file`, which messages call `name`, in groups.
 
-    Nothing is raised: what cannot be read is a `ParsedRecord` with an error.
+    Input that cannot be read becomes a `ParsedRecord` with an error.
     """
     where = escape(name)
     start = file.read(2)
@@ -148,8 +149,8 @@ def _object(where: str, value: Any) -> ParsedRecord:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        duplicate = next(key for key in keys if keys.count(key) > 1)
+        counts = Counter(key for key, _ in pairs)
+        duplicate = next(key for key, count in counts.items() if count > 1)
         raise ValueError(f"must have each key once in an object; got {shown(duplicate)} more than once")
     return value
 

@@ -27,6 +27,7 @@ class PullFailed(Exception):
 
 
 class _Page(NamedTuple):
+    path: str  # of the first page
     url: str
     start: int
     size: int
@@ -62,15 +63,16 @@ class Pull:
                 if response.status == 404 and path == HARNESSES:  # as older servers respond
                     break
                 page = self._parse(url, response)
-                self.pages.append(_Page(url, self.file.tell(), self.file.write(response.data)))
+                self.pages.append(_Page(path, url, self.file.tell(), self.file.write(response.data)))
                 yield len(page["data"])
                 downloaded += len(page["data"])
                 url = self._next(url, page, downloaded, response.headers.get("Link"))
 
     def groups(self) -> Iterator[Group]:
         """Yield the records page by page: harnesses and agents, then sessions, the oldest page first."""
-        first_sessions = sum(not page.url.startswith(f"{self.url}v1/sessions") for page in self.pages)
-        for page in (*self.pages[:first_sessions], *reversed(self.pages[first_sessions:])):
+        others = [page for page in self.pages if page.path != SESSIONS]
+        sessions = [page for page in self.pages if page.path == SESSIONS]
+        for page in (*others, *reversed(sessions)):
             self.file.seek(page.start)
             yield from parse(page.url, BytesIO(self.file.read(page.size)))
 

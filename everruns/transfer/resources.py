@@ -1,13 +1,14 @@
 """The resources that are written: sessions, agents and harnesses."""
 
 import sqlite3
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from marshmallow import Schema, ValidationError
 
 from everruns.ids import BASE_HARNESS, canonical_id
 from everruns.records import Organization, Record
-from everruns.schemas.fields import escape
+from everruns.schemas.fields import REFERENCE_KEYS, escape, is_empty, known_keys
 from everruns.schemas.resources import AgentSchema, HarnessSchema, SessionSchema
 from everruns.store import agents, harnesses, sessions, tables
 
@@ -29,6 +30,23 @@ RESOURCES = {resource.name: resource for resource in (SESSION, AGENT, HARNESS)}
 
 # The service computes these itself, so that they may come back in what a client sends.
 COMPUTED_KEYS = {"organization_id", "features", "is_built_in", "session_counts"}
+_KNOWN_KEYS = {name: dict.fromkeys(known_keys(resource.schema)) for name, resource in RESOURCES.items()}
+
+
+def unknown_keys(resource: Resource, record: Record) -> Iterator[tuple[str, str, Collection[str]]]:
+    """Yield each key that is not kept, unless it is empty or computed: the path before it, the key, and the known ones.
+
+    The path is empty, or like `capabilities[2].`.
+    """
+    known: Collection[str] = _KNOWN_KEYS[resource.name]
+    for key, value in record.items():
+        if key not in known and key not in COMPUTED_KEYS and not is_empty(value):
+            yield "", key, known
+    references = record.get("capabilities")
+    for index, reference in enumerate(references if isinstance(references, list) else ()):
+        for key, value in reference.items() if isinstance(reference, dict) else ():
+            if key not in REFERENCE_KEYS and not is_empty(value):
+                yield f"capabilities[{index}].", key, REFERENCE_KEYS
 
 
 def resolve_references(

@@ -2,10 +2,12 @@
 
 import gzip
 import io
+import threading
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from everruns.ids import BASE_HARNESS
 from everruns.records import Organization
@@ -203,7 +205,7 @@ def test_body_that_the_server_cannot_read_is_refused(client: FlaskClient) -> Non
             content_type="application/json",
             environ_overrides=chunked,
         )
-        assert fields_of(response) == {"body": ["must arrive completely, in chunks that are well-formed"]}
+        assert fields_of(response) == {"body": ["must be complete, and its chunks well-formed"]}
 
 
 def test_body_has_at_most_1_mib(client: FlaskClient) -> None:
@@ -225,6 +227,29 @@ def test_all_errors_of_a_body_are_reported(client: FlaskClient) -> None:
         "titel": ["is not kept by this service; did you mean title?"],
         "metadata": ["is not kept by this service"],
     }
+
+
+def test_20_unknown_keys_of_a_body_are_named(client: FlaskClient) -> None:
+    response = client.post(URL, json={f"k{n}": n for n in range(100)} | {"status": "done"})
+    assert list(fields_of(response)) == [*(f"k{n}" for n in range(20)), "status"]
+
+
+def test_a_large_body_with_a_key_twice_is_refused_without_a_hang(client: FlaskClient) -> None:
+    """Anybody with a key can send it; comparing each key with all others took minutes."""
+    keys = ", ".join(f'"k{n}": 0' for n in range(80_000))
+    body = f'{{{keys}, "k79999": 0}}'
+    assert 900_000 < len(body) < 1024 * 1024
+    responses: list[TestResponse] = []
+
+    def post() -> None:
+        responses.append(client.post(URL, data=body, content_type="application/json"))
+
+    thread = threading.Thread(target=post, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert [fields_of(response) for response in responses] == [
+        {"body": ["must have each key once in an object; got 'k79999' more than once"]}
+    ]
 
 
 def test_empty_and_computed_keys_are_ignored(client: FlaskClient) -> None:

@@ -13,7 +13,7 @@ import pytest
 from everruns_sdk import Everruns
 from flask.testing import FlaskClient
 
-from everruns.api.errors import OFFER, Unauthorized
+from everruns.api.errors import OFFER, unauthorized
 from everruns.records import Organization
 from everruns.store.db import Database
 from tests.support import ROOT
@@ -88,7 +88,7 @@ def test_program_for_the_official_sdk_runs_unmodified(client: FlaskClient, key: 
     assert all(message.endswith(OFFER) for message in result["not offered"])
     if release != "0.1.2":
         assert result["not kept"] == [400, "invalid_request", "locale is not kept by this service"]
-    assert result["wrong key"] == [401, "unauthorized", Unauthorized().message]
+    assert result["wrong key"] == [401, "unauthorized", unauthorized().message]
 
 
 def test_every_call_of_the_newest_sdk_is_documented() -> None:

@@ -89,6 +89,8 @@ def test_post_of_a_session_that_exists_is_a_conflict(client: FlaskClient) -> Non
     response = client.post(URL, json={"id": "session_A1", "title": "second"})
     assert (response.status_code, response.get_json()["error"]["code"]) == (409, "conflict")
     assert response.get_json()["error"]["message"].endswith(" exists; use PUT to replace it or PATCH to change it")
+    invalid = client.post(URL, json={"id": "session_A1", "agent_id": "agent_none"})
+    assert (invalid.status_code, list(invalid.get_json()["error"]["fields"])) == (400, ["agent_id"])
     assert [session["title"] for session in client.get(URL).get_json()["data"]] == ["first"]
 
 

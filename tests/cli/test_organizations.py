@@ -82,6 +82,20 @@ def test_delete_org_deletes_everything_of_it_and_nothing_else(
     run_command("check")
 
 
+@pytest.mark.parametrize("table", ["sessions", "organizations"])
+def test_a_delete_org_that_fails_in_between_says_so_and_can_be_repeated(
+    database: Database, organization: Organization, run_command: CommandRunner, table: str
+) -> None:
+    import_records(database, organization, session_record(1, agent_id=None))
+    execute(database.path, f"CREATE TRIGGER keep BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, 'kept'); END")
+    result = run_command("delete-org", ORGANIZATION_ID, "--yes", exit_code=1)
+    advice = "a part may be deleted, so repeat the command"
+    assert result.stderr == f"Error: the database cannot be used: kept; {advice}\n"
+    execute(database.path, "DROP TRIGGER keep")
+    run_command("delete-org", ORGANIZATION_ID, "--yes")
+    assert run_command("list-orgs").stdout == ""
+
+
 COMMANDS_WITH_ORG = [
     ["rename-org", "ORG", "x"],
     ["delete-org", "ORG", "--yes"],

@@ -201,7 +201,7 @@ def test_agents_are_searched_and_paged() -> None:
     arguments = "search=%C3%84%20a&offset=5&limit=1000&include_archived=true"
     assert harnesses_query(arguments.encode()) == ListQuery("Ä a", 5, 1000, include_archived=True)
     query = agents_query(f"{arguments}&include=session_counts".encode())
-    assert query == ListQuery("Ä a", 5, 1000, include_archived=True, with_session_counts=True)
+    assert query == ListQuery("Ä a", 5, 1000, include_archived=True, include="session_counts")
     assert errors_of(harnesses_query, "search=&limit=1001&include_archived=1&include=session_counts") == {
         "search": ["must not be empty"],
         "limit": ["must be from 1 to 1000; got '1001'"],

@@ -192,6 +192,14 @@ def test_a_checkpoint_is_left_out_while_another_program_has_the_file(database: D
     assert names(database) == ["x"]
 
 
+def test_a_checkpoint_of_what_is_not_a_database_is_left_out(tmp_path: Path) -> None:
+    """The service does one when it stops, whatever has happened to the file."""
+    path = tmp_path / "everruns.db"
+    path.write_text("text" * 1000)
+    Database(path).checkpoint()
+    assert path.read_text() == "text" * 1000
+
+
 def test_the_write_ahead_log_does_not_stay_large(database: Database, organization: Organization) -> None:
     def store(count: int, model_id: str) -> int:
         records = (session_record(n, agent_id=None, model_id=model_id) for n in range(count))

@@ -420,9 +420,9 @@ def test_statuses_of_newer_releases_become_active(
     statuses = ["waiting_for_tool_results", "waitingfortoolresults", "paused", "paused", "idle"]
     result = run_import(agent_record(), *(session_record(n, status=status) for n, status in enumerate(statuses)))
     assert result.stderr.splitlines()[2:] == [
-        "note: status waiting_for_tool_results was stored as active in 1 sessions",
-        "note: status waitingfortoolresults was stored as active in 1 sessions",
-        "note: status paused was stored as active in 2 sessions",
+        "note: status waiting_for_tool_results was read as active in 1 sessions",
+        "note: status waitingfortoolresults was read as active in 1 sessions",
+        "note: status paused was read as active in 2 sessions",
     ]
     assert [stored(database, organization)[f"session_{n}"]["status"] for n in range(5)] == ["active"] * 4 + ["idle"]
     assert "status must be active or archived" in run_import(agent_record(status="paused"), exit_code=1).stderr

@@ -93,10 +93,26 @@ def without_links(app: WSGIApplication) -> WSGIApplication:
     return wrapped
 
 
+def with_absolute_links(app: WSGIApplication) -> WSGIApplication:
+    """Return the application with a `Link` that names its own address, which a client may know by another name."""
+
+    def wrapped(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        base = f"<http://127.0.0.1:{environ['SERVER_PORT']}{environ['PATH_INFO']}?"
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, [(name, value.replace("<?", base)) for name, value in headers], *rest)
+
+        return app(environ, start)
+
+    return wrapped
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"], ids=["same address", "another address in links"])
 def test_everything_is_copied_in_the_same_order(
-    source: Source, pull: Callable[..., str], run_command: CommandRunner
+    source: Source, pull: Callable[..., str], run_command: CommandRunner, host: str
 ) -> None:
-    with serve(source.app) as url:
+    with serve(with_absolute_links(source.app)) as url:
+        url = url.replace("127.0.0.1", host)
         assert pull(url, source.key) == (
             "harnesses: 2 new, 0 changed, 1 unchanged\n"  # the base harness is listed too
             "agents: 120 new, 0 changed, 0 unchanged\n"
