@@ -49,6 +49,7 @@ class _Group(click.Group):
         except BrokenPipeError:
             raise
         except OSError as error:
+            sys.stdout = io.StringIO()  # what a full disk did not take is not written again at exit
             what = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
             raise click.ClickException(f"{what}; nothing was changed") from None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from everruns.store import db, derived, schema
+from everruns.store import db, derived, organizations, schema
 
 # Responses leave such capabilities out of the features, so that only this shows them.
 WRONG_CAPABILITIES = """
@@ -31,10 +31,12 @@ def errors(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def backup_errors(path: Path, timeout: float) -> list[str]:
-    """Return the errors of a backup. Raises `DatabaseUnavailable` or `sqlite3.Error` if it is not a database."""
+    """Return the errors of a backup, or that it is empty. Raises `DatabaseUnavailable` or `sqlite3.Error`."""
     with closing(db.connect(path, timeout)) as connection:
         db.verify(connection, migrate=f"EVERRUNS_DATABASE={shlex.quote(str(path))} everruns migrate")
         connection.execute("BEGIN")
+        if next(organizations.list_organizations(connection), None) is None:
+            return ["there is no organization in it"]
         return list(errors(connection))
 
 

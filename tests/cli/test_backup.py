@@ -199,6 +199,17 @@ def test_a_backup_with_errors_is_not_restored(run_command: CommandRunner, backup
     assert dump(run_command.path) == before
 
 
+def test_an_empty_database_is_not_restored(
+    client: FlaskClient, run_command: CommandRunner, new_database: Path, tmp_path: Path
+) -> None:
+    """`init-db` with the name of a backup that could not be written makes one."""
+    empty = tmp_path / "restored.db"
+    empty.write_bytes(new_database.read_bytes())
+    result = run_command("restore", str(empty), exit_code=1)
+    assert result.stderr == f"Error: {empty} has errors; nothing was restored:\nthere is no organization in it\n"
+    assert client.get("/v1/organization").status_code == 200
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage" * 1000], ids=["empty", "garbage"])
 def test_a_file_that_is_not_a_backup_is_not_restored(
     run_command: CommandRunner, tmp_path: Path, content: bytes

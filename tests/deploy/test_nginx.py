@@ -24,6 +24,7 @@ from tests.support.servers import (
     connection,
     get,
     replaced,
+    send,
     unlimited,
     wait_until,
 )
@@ -297,13 +298,18 @@ def test_stub_status_counts_requests_and_is_not_public(nginx: Nginx) -> None:
     assert get(nginx.port, "/nginx_status").status == 404
 
 
-def test_the_access_log_has_one_json_object_a_request(nginx: Nginx, shared_database: Database) -> None:
-    get(nginx.port, "/v1/sessions?search=secret", shared_database.key, {"X-Request-Id": "log-line"})
+@pytest.mark.parametrize(("title", "status"), [(None, 400), ("x" * 1024 * 1024, 413)], ids=["service", "nginx"])
+def test_the_access_log_has_one_json_object_a_request(
+    nginx: Nginx, shared_database: Database, title: str | None, status: int
+) -> None:
+    """Errors of nginx itself are logged with the path of the request too, not with that of the error page."""
+    headers = {"X-Request-Id": f"log-line-{status}"}
+    send(nginx.port, "POST", "/v1/sessions?search=secret", shared_database.key, {"title": title}, headers)
     log = nginx.folder / "everruns.log"
-    wait_until(lambda: '"id":"log-line"' in log.read_text(), "the line of the request")
-    (line,) = [line for line in log.read_text().splitlines() if '"id":"log-line"' in line]
+    wait_until(lambda: f'"id":"log-line-{status}"' in log.read_text(), "the line of the request")
+    (line,) = [line for line in log.read_text().splitlines() if f'"id":"log-line-{status}"' in line]
     fields = Response(0, {}, line.encode()).json()
-    assert (fields["method"], fields["path"]) == ("GET", "/v1/sessions")
+    assert (fields["method"], fields["path"], fields["status"]) == ("POST", "/v1/sessions", status)
     assert {"time", "status", "bytes", "seconds", "upstream", "address"} <= set(fields)
     assert "secret" not in line
     assert shared_database.key[12:] not in log.read_text()

@@ -12,8 +12,9 @@ EVERRUNS = [sys.executable, "-c", "from everruns.cli import main; main(prog_name
 
 
 def environment(database_path: Path | str) -> dict[str, str]:
-    """Return the environment variables of a process that uses the database."""
-    return {**os.environ, "EVERRUNS_DATABASE": str(database_path)}
+    """Return the environment variables of a process that uses the database and buffers its output, as by default."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return {**inherited, "EVERRUNS_DATABASE": str(database_path)}
 
 
 def run_process(
