@@ -29,8 +29,6 @@ Written by `make bench` on {date} from commit {commit}: {machine}. {versions}.
 - *{baseline}* and *FastAPI*: most of the SQL computes features, from the catalog as it is. FastAPI looks them up in a
   dictionary that is read at start. A dictionary for each version of the catalog would be faster, and a second place for
   the rule.
-- *A period's page in the middle*: the sessions of the days in which the period starts and ends, and of the day of the
-  page, are counted or skipped one by one.
 - *A session stored by SQL*: three triggers keep eight counts, the tags and the index of titles, which takes the most.
 - *Import*: most of it is validation by Marshmallow and the Python around it, then come the same triggers. A second
   validation for plain records was faster, and a second definition of what is valid.
