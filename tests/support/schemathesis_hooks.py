@@ -18,9 +18,9 @@ REPEATED = {"PUT": ("id",), "PATCH": ("id", "created_at")}
 
 
 @schemathesis.hook
-def filter_query(context: schemathesis.HookContext, query: dict[str, Any]) -> bool:
+def filter_query(context: schemathesis.HookContext, query: dict[str, Any] | None) -> bool:
     """Return whether the times are not at an edge, and `created_before` is not before `created_after`."""
-    after, before = str(query.get("created_after")), str(query.get("created_before"))
+    after, before = (str((query or {}).get(name)) for name in ("created_after", "created_before"))
     if after.startswith(EDGES) or before.startswith(EDGES):
         return False
     try:
