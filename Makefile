@@ -5,7 +5,7 @@
 # make lock: update deploy/requirements.lock to the newest versions.
 # make audit: search the lock for known vulnerabilities, the code for weaknesses and the Git history for secrets.
 # make screenshots: write the screenshots in docs/ (apt-get install chromium-headless-shell fonts-dejavu-core).
-# make stress: run tests/stress at full length, in about 45 minutes, and print the figures of docs/TRUST.md; STRESS_FACTOR=1: in one.
+# make stress: run tests/stress at full length, in about an hour, and print the figures of docs/TRUST.md; STRESS_FACTOR=1: in a minute or two.
 # make mutation: change the code, function by function, and see whether a test fails; hours. It goes on where it was stopped.
 # make mutation MUTANTS='everruns.store.counts*': try some again. rm -rf mutants: forget all results.
 # make mutation-survivors: list the mutants that no test noticed; .venv-mutation/bin/mutmut show NAME: show one.

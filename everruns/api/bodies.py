@@ -11,10 +11,9 @@ from everruns.hints import did_you_mean
 from everruns.records import Record
 from everruns.schemas.fields import json_type
 from everruns.transfer.parser import parse_json
-from everruns.transfer.resources import Resource, unknown_keys
+from everruns.transfer.resources import MAX_UNKNOWN_KEYS, Resource, unknown_keys
 
 MAX_BODY_BYTES = 1024 * 1024
-MAX_UNKNOWN_KEYS = 20  # in one response
 
 
 def load(resource: Resource, partial: tuple[str, ...] | bool) -> Record:

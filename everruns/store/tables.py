@@ -144,11 +144,12 @@ def save(
     merge: bool = False,
     new_id: int | None = None,
 ) -> Outcome:
-    """Insert `record`, or update the row that `find` returned as `stored` in the same write transaction; say which.
+    """Insert `record`, or update the row that `find` returned as `stored` in the same write transaction.
 
     `record` maps columns to values; `tags` and `capabilities` are lists. Columns that are absent get their defaults,
     with `merge` they keep their stored values; `created_at` and `updated_at` always stay unless given. `archived_at` is
     set if and only if the status is `archived`. A new row gets the internal id `new_id` if given.
+    Returns what was done.
     """
     record = record | {key: as_json(record[key]) for key in ("tags", "capabilities") if key in record}
     kept = stored or {}

@@ -12,10 +12,9 @@ from everruns.records import Organization, Outcome, Record
 from everruns.schemas.fields import REFERENCE_KEYS, escape, flatten, known_keys, shown
 from everruns.store import db, tables
 from everruns.transfer.parser import Group, ParsedRecord
-from everruns.transfer.resources import AGENT, HARNESS, RESOURCES, SESSION, Resource, unknown_keys
+from everruns.transfer.resources import AGENT, HARNESS, MAX_UNKNOWN_KEYS, RESOURCES, SESSION, Resource, unknown_keys
 
 MAX_ERRORS = 20
-MAX_UNKNOWN_KEYS = 20
 
 # Statuses of sessions that are not finished, in newer releases of Everruns.
 ACTIVE_STATUSES = ("waiting_for_tool_results", "waitingfortoolresults", "paused")

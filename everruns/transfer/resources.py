@@ -30,6 +30,7 @@ RESOURCES = {resource.name: resource for resource in (SESSION, AGENT, HARNESS)}
 
 # The service computes these itself, so that they may come back in what a client sends.
 COMPUTED_KEYS = {"organization_id", "features", "is_built_in", "session_counts"}
+MAX_UNKNOWN_KEYS = 20  # that a response or a summary names
 _KNOWN_KEYS = {name: dict.fromkeys(known_keys(resource.schema)) for name, resource in RESOURCES.items()}
 
 
