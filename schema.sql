@@ -3,7 +3,7 @@
 -- tags and capabilities are JSON arrays, served as they are stored.
 
 PRAGMA application_id = 1163285075;  -- "EVRS"
-PRAGMA user_version = 7;
+PRAGMA user_version = 8;
 
 CREATE TABLE organizations (
   id           INTEGER PRIMARY KEY AUTOINCREMENT,  -- a reused id would inherit what was left of the old one
@@ -152,6 +152,29 @@ WITH RECURSIVE provided (capability_id, by_capability_id) AS (
 SELECT DISTINCT provided.capability_id, capability_features.feature
 FROM provided
 JOIN capability_features ON capability_features.capability_id = provided.by_capability_id;
+
+-- One row: a new version after each change of provided_features, so that what was computed from it can be kept.
+CREATE TABLE catalog_version (
+  id      INTEGER PRIMARY KEY CHECK (id = 1),
+  version TEXT NOT NULL
+) STRICT;
+
+INSERT INTO catalog_version (id, version) VALUES (1, hex(randomblob(16)));
+
+CREATE TRIGGER provided_features_insert AFTER INSERT ON provided_features
+BEGIN
+  UPDATE catalog_version SET version = hex(randomblob(16));
+END;
+
+CREATE TRIGGER provided_features_delete AFTER DELETE ON provided_features
+BEGIN
+  UPDATE catalog_version SET version = hex(randomblob(16));
+END;
+
+CREATE TRIGGER provided_features_update AFTER UPDATE ON provided_features
+BEGIN
+  UPDATE catalog_version SET version = hex(randomblob(16));
+END;
 
 -- Sessions of an organization (agent_id 0) or an agent with a status in a period: all time ('', precision 0), a year
 -- ('2026', 4), a month ('2026-02', 7) or a day ('2026-02-27', 10). Kept by triggers.

@@ -17,15 +17,17 @@ def link(query: SessionsQuery, total: int, newest: str | None) -> str:
     References consist of a query only, so that they hold behind any proxy. All but `first` carry a `created_before`
     right after the newest session, so that sessions created later do not shift the pages.
     """
-    filters = _query(
-        agent_id=query.agent_id,
-        status=query.status,
-        tag=query.tags,
-        search=query.search,
-        created_after=query.created_after,
-    )
-    first = filters + _query(created_before=query.created_before)
-    pinned = filters + _query(created_before=_right_after(newest)) if newest else first
+    arguments = {
+        "agent_id": query.agent_id,
+        "status": query.status,
+        "tag": query.tags,
+        "search": query.search,
+        "created_after": query.created_after,
+    }
+    given = {name: value for name, value in arguments.items() if value}
+    filters = urlencode(given, doseq=True, safe=":/?@!$'()*") + "&" if given else ""
+    first = filters + _before(query.created_before)
+    pinned = filters + _before((newest and _right_after(newest)) or query.created_before)
     limit, offset = query.limit, query.offset
     start = offset % limit  # pages that do not start at a multiple of limit keep their alignment
     last = start + (total - start - 1) // limit * limit if total > start else 0
@@ -38,9 +40,8 @@ def link(query: SessionsQuery, total: int, newest: str | None) -> str:
     return ", ".join(links)
 
 
-def _query(**arguments: str | tuple[str, ...] | None) -> str:
-    given = {name: value for name, value in arguments.items() if value}
-    return urlencode(given, doseq=True, safe=":/?@!$'()*") + "&" if given else ""
+def _before(timestamp: str | None) -> str:
+    return f"created_before={timestamp}&" if timestamp else ""
 
 
 def _right_after(newest: str) -> str | None:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
-from everruns.store import heartbeat
+from everruns.store import features, heartbeat
 
 APPLICATION_ID = 1163285075
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 OLDEST_VERSION = 5  # that can be migrated
 WRITER_CACHE_KIB = 8 * 1024  # an import touches index pages all over the file
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
@@ -172,6 +172,7 @@ def connect(path: Path, timeout: float, mode: str = "rw") -> sqlite3.Connection:
     # Another program may have stored bytes that are not UTF-8.
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     connection.create_function("casefold", 1, lambda text: text and text.casefold(), deterministic=True)
+    features.register(connection)
     return connection
 
 

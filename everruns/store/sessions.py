@@ -23,31 +23,45 @@ SELECT json_object(
   'model_id', sessions.model_id,
   'capabilities', json(sessions.capabilities),
   'status', sessions.status,
-  'features', (
-    SELECT json_group_array(feature)
-    FROM (
-      SELECT feature
-      FROM (
-        SELECT value ->> 'ref' AS ref
-        FROM json_each(harnesses.capabilities)
-        WHERE type = 'object'
-        UNION ALL
-        SELECT value ->> 'ref'
-        FROM json_each(agents.capabilities)
-        WHERE type = 'object'
-        UNION ALL
-        SELECT value ->> 'ref'
-        FROM json_each(sessions.capabilities)
-        WHERE type = 'object'
+  'features', json(coalesce(
+    kept_features(
+      (SELECT version FROM catalog_version WHERE id = 1),
+      harnesses.capabilities,
+      agents.capabilities,
+      sessions.capabilities
+    ),
+    keep_features(
+      (SELECT version FROM catalog_version WHERE id = 1),
+      harnesses.capabilities,
+      agents.capabilities,
+      sessions.capabilities,
+      (
+        SELECT json_group_array(feature)
+        FROM (
+          SELECT feature
+          FROM (
+            SELECT value ->> 'ref' AS ref
+            FROM json_each(harnesses.capabilities)
+            WHERE type = 'object'
+            UNION ALL
+            SELECT value ->> 'ref'
+            FROM json_each(agents.capabilities)
+            WHERE type = 'object'
+            UNION ALL
+            SELECT value ->> 'ref'
+            FROM json_each(sessions.capabilities)
+            WHERE type = 'object'
+          )
+          CROSS JOIN provided_features ON capability_id = ref
+          GROUP BY feature
+          ORDER BY feature
+        )
       )
-      CROSS JOIN provided_features ON capability_id = ref
-      GROUP BY feature
-      ORDER BY feature
     )
-  ),
+  )),
   'created_at', sessions.created_at,
   'updated_at', sessions.updated_at
-) AS session
+) AS session, sessions.created_at AS created_at
 FROM sessions
 LEFT JOIN harnesses
   ON harnesses.id = sessions.harness_id
@@ -60,7 +74,7 @@ LEFT JOIN agents
 # One row for the whole page: each row that is fetched costs a change of threads in a busy worker.
 # The inner SELECT skips rows in a covering index; of equal timestamps, the last stored is first.
 SELECT_PAGE = """
-SELECT coalesce(group_concat(session, ','), '')
+SELECT coalesce(group_concat(session, ','), ''), MAX(created_at)
 FROM (
   {select_sessions}
   WHERE sessions.id IN (
@@ -106,12 +120,13 @@ def list_sessions(connection: sqlite3.Connection, organization: Organization, qu
     Inside a read transaction, rows and total are from the same snapshot. An agent that does not exist has no session.
     """
     filters = _filters(connection, organization, query)
-    matching = filters.matching
+    matching, newest = filters.matching, None
     values = {**rendering_values(organization), **filters.values, "limit": query.limit, "offset": query.offset}
     if filters.is_counted:
         before_end = counts.count_before(connection, filters, filters.created_before)
         total = before_end - counts.count_before(connection, filters, filters.created_after)
-        (newest,) = connection.execute(FIND_NEWEST.format(matching=matching), values).fetchone()
+        if query.offset > 0:
+            (newest,) = connection.execute(FIND_NEWEST.format(matching=matching), values).fetchone()
         if 0 < query.offset < total:
             newer = counts.count_before(connection, filters, END) - before_end
             values["created_before"], values["offset"] = counts.find_offset(connection, filters, newer + query.offset)
@@ -120,8 +135,8 @@ def list_sessions(connection: sqlite3.Connection, organization: Organization, qu
     if query.offset >= total:
         return Page("", total, newest)
     select_page = SELECT_PAGE.format(select_sessions=SELECT_SESSIONS, matching=matching)
-    (data,) = connection.execute(select_page, values).fetchone()
-    return Page(data, total, newest)
+    data, newest_in_page = connection.execute(select_page, values).fetchone()
+    return Page(data, total, newest or newest_in_page)
 
 
 def count_by_status(connection: sqlite3.Connection, organization: Organization, query: SessionsQuery) -> dict[str, int]:

@@ -114,7 +114,7 @@ def render(connection: sqlite3.Connection, table: Table, organization: Organizat
 
 def render_all(connection: sqlite3.Connection, table: Table, organization: Organization) -> Iterator[str]:
     """Yield each row of the organization as JSON, in the order of storing."""
-    return (row for (row,) in connection.execute(table.select_all, rendering_values(organization)))
+    return (row[0] for row in connection.execute(table.select_all, rendering_values(organization)))
 
 
 def list_by_name(connection: sqlite3.Connection, table: Table, organization: Organization, query: ListQuery) -> Page:

@@ -222,6 +222,7 @@ CHANGES = [
     """UPDATE harnesses SET capabilities = '[]'""",
     "UPDATE organizations SET public_id = 'org_renamed'",
     "INSERT INTO provided_features VALUES ('openui', 'a_new_one')",
+    "UPDATE provided_features SET feature = 'renamed' WHERE capability_id = 'openui'",
     "DELETE FROM provided_features WHERE capability_id = 'openui'",
 ]
 

@@ -1,0 +1,32 @@
+"""Two SQL functions that keep the features of sessions, which would take most of the time of a page.
+
+They are kept by all capabilities of the session and the version of the catalog. Versions are random, so that all
+connections share what is kept, also those to other files.
+"""
+
+import sqlite3
+
+MAX_KEPT = 1000
+
+_kept: dict[tuple[str | None, ...], str] = {}
+
+
+def register(connection: sqlite3.Connection) -> None:
+    """Add both functions to the connection: `coalesce(kept_features(…), keep_features(…, found))`.
+
+    They take the catalog's version and the `capabilities` of a harness, an agent and a session (or NULL). The first
+    returns what is kept, or NULL; the second keeps `found` and returns it.
+    """
+    connection.create_function("kept_features", 4, _find)
+    connection.create_function("keep_features", 5, _keep)
+
+
+def _find(*key: str | None) -> str | None:
+    return _kept.get(key)
+
+
+def _keep(version: str, harness: str | None, agent: str | None, session: str, found: str) -> str:
+    if len(_kept) >= MAX_KEPT:
+        _kept.clear()
+    _kept[version, harness, agent, session] = found
+    return found
