@@ -156,24 +156,24 @@ JOIN capability_features ON capability_features.capability_id = provided.by_capa
 -- One row: a new version after each change of provided_features, so that what was computed from it can be kept.
 CREATE TABLE catalog_version (
   id      INTEGER PRIMARY KEY CHECK (id = 1),
-  version TEXT NOT NULL
+  version INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO catalog_version (id, version) VALUES (1, hex(randomblob(16)));
+INSERT INTO catalog_version (id, version) VALUES (1, random());
 
 CREATE TRIGGER provided_features_insert AFTER INSERT ON provided_features
 BEGIN
-  UPDATE catalog_version SET version = hex(randomblob(16));
+  UPDATE catalog_version SET version = random();
 END;
 
 CREATE TRIGGER provided_features_delete AFTER DELETE ON provided_features
 BEGIN
-  UPDATE catalog_version SET version = hex(randomblob(16));
+  UPDATE catalog_version SET version = random();
 END;
 
 CREATE TRIGGER provided_features_update AFTER UPDATE ON provided_features
 BEGIN
-  UPDATE catalog_version SET version = hex(randomblob(16));
+  UPDATE catalog_version SET version = random();
 END;
 
 -- Sessions of an organization (agent_id 0) or an agent with a status in a period: all time ('', precision 0), a year

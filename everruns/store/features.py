@@ -8,7 +8,7 @@ import sqlite3
 
 MAX_KEPT = 1000
 
-_kept: dict[tuple[str | None, ...], str] = {}
+_kept: dict[tuple[int | str | None, ...], str] = {}
 
 
 def register(connection: sqlite3.Connection) -> None:
@@ -21,11 +21,11 @@ def register(connection: sqlite3.Connection) -> None:
     connection.create_function("keep_features", 5, _keep)
 
 
-def _find(*key: str | None) -> str | None:
+def _find(*key: int | str | None) -> str | None:
     return _kept.get(key)
 
 
-def _keep(version: str, harness: str | None, agent: str | None, session: str, found: str) -> str:
+def _keep(version: int, harness: str | None, agent: str | None, session: str, found: str) -> str:
     if len(_kept) >= MAX_KEPT:
         _kept.clear()
     _kept[version, harness, agent, session] = found

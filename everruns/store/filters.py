@@ -109,16 +109,16 @@ class Filters:
     @cached_property
     def values(self) -> dict[str, Any]:
         """The values that the clauses bind."""
-        search = self.search or ""
-        return {
+        values: dict[str, Any] = {
             "organization_id": self.organization_id,
             "agent_id": self.agent_id,
             "status": self.status,
-            "tags": as_json(self.tags),
-            "first_tag": self.tags[0] if self.tags else None,
-            "phrase": '"' + search.replace('"', '""') + '"',
-            "text": search.casefold(),
-            "searched_id": canonical_id(search),
             "created_after": self.created_after,
             "created_before": self.created_before,
         }
+        if self.tags:
+            values |= {"tags": as_json(self.tags), "first_tag": self.tags[0]}
+        if self.search is not None:
+            phrase = '"' + self.search.replace('"', '""') + '"'
+            values |= {"phrase": phrase, "text": self.search.casefold(), "searched_id": canonical_id(self.search)}
+        return values
