@@ -1,4 +1,4 @@
-"""Two SQL functions that keep the features of sessions, which would take most of the time of a page.
+"""Two SQL functions that keep the features of sessions, which would take half of the time of a page's SQL.
 
 They are kept by all capabilities of the session and the version of the catalog. Versions are random, so that all
 connections share what is kept, also those to other files.
