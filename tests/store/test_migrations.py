@@ -164,6 +164,16 @@ def test_the_internal_id_of_an_organization_deleted_after_the_migration_is_not_u
     assert query(path, "SELECT id FROM organizations ORDER BY id") == [(1,), (3,)]
 
 
+def test_a_catalog_that_is_loaded_after_the_migration_shows(path: Path, run: CommandRunner, tmp_path: Path) -> None:
+    run("migrate")
+    for feature in ("first", "second"):
+        catalog = tmp_path / "catalog.json"
+        catalog.write_text(json.dumps([{"id": "files", "name": "Files", "status": "available", "features": [feature]}]))
+        run("load-catalog", str(catalog))
+        features = {session["id"]: session["features"] for session in served(path, KEYS["acme"])["data"]}
+        assert features[ORPHAN["id"]] == [feature]
+
+
 def test_the_file_alone_is_complete_and_the_backup_is_the_old_file(path: Path, run: CommandRunner) -> None:
     old = dump(path)
     result = run("migrate")
