@@ -26,15 +26,15 @@ SELECT json_object(
   'features', json(coalesce(
     kept_features(
       (SELECT version FROM catalog_version WHERE id = 1),
-      harnesses.capabilities,
-      agents.capabilities,
-      sessions.capabilities
+      CAST(harnesses.capabilities AS BLOB),
+      CAST(agents.capabilities AS BLOB),
+      CAST(sessions.capabilities AS BLOB)
     ),
     keep_features(
       (SELECT version FROM catalog_version WHERE id = 1),
-      harnesses.capabilities,
-      agents.capabilities,
-      sessions.capabilities,
+      CAST(harnesses.capabilities AS BLOB),
+      CAST(agents.capabilities AS BLOB),
+      CAST(sessions.capabilities AS BLOB),
       (
         SELECT json_group_array(feature)
         FROM (

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from everruns.store import catalog, db, features, sessions
 from everruns.store.db import Database
 from everruns.store.tables import render, render_all
 from tests.support.database import create_database, create_organization, execute, import_records
+from tests.support.records import agent_record, harness_record, session_record
 
 SESSION = {"id": "session_1", "capabilities": [{"ref": "openui"}]}
 
@@ -74,3 +76,41 @@ def test_more_combinations_than_are_kept_have_their_features(database: Database,
         for _ in range(2):
             rows = [json.loads(row) for row in render_all(connection, sessions.TABLE, organization)]
             assert [row["features"] for row in rows] == [["openui"]] * count
+
+
+@pytest.mark.parametrize("table", ["harnesses", "agents", "sessions"])
+def test_capabilities_that_another_program_stored_with_bytes_that_are_not_utf8_provide_features(
+    database: Database, organization: Organization, table: str
+) -> None:
+    import_records(
+        database, organization, harness_record("harness_1"), agent_record(), session_record(harness_id="harness_1")
+    )
+    capabilities = b'[{"ref":"openui","config":{"text":"\xff"}}]'
+    execute(database.path, f"UPDATE {table} SET capabilities = CAST(? AS TEXT)", capabilities)
+    with database.read() as connection:
+        assert "openui" in served(connection, organization)
+
+
+def test_long_configurations_take_no_memory(database: Database, organization: Organization) -> None:
+    """A client could fill a worker's memory with sessions whose capabilities have a mebibyte each."""
+    count, size = 20, 1_000_000
+    import_records(
+        database,
+        organization,
+        *(
+            {
+                "id": f"session_{number}",
+                "capabilities": [{"ref": "openui", "config": {"text": str(number) + "x" * size}}],
+            }
+            for number in range(count)
+        ),
+    )
+    tracemalloc.start()
+    with closing(db.connect(database.path, 5)) as connection:
+        before, _ = tracemalloc.get_traced_memory()
+        for row in render_all(connection, sessions.TABLE, organization):
+            assert json.loads(row)["features"] == ["openui"]
+        del row
+        after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < count * size / 10
