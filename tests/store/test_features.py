@@ -78,6 +78,26 @@ def test_more_combinations_than_are_kept_have_their_features(database: Database,
             assert [row["features"] for row in rows] == [["openui"]] * count
 
 
+def test_what_is_kept_is_found_by_all_of_its_key(database: Database) -> None:
+    key = (-1, None, b"[1]", b"[2]")
+    with database.read() as connection:
+        assert connection.execute("SELECT keep_features(?, ?, ?, ?, 'found')", key).fetchone() == ("found",)
+        for other in (key, (-2, *key[1:]), (-1, b"[1]", b"[1]", b"[2]"), (-1, None, None, b"[2]"), (*key[:3], b"[]")):
+            (kept,) = connection.execute("SELECT kept_features(?, ?, ?, ?)", other).fetchone()
+            assert kept == ("found" if other == key else None)
+
+
+@pytest.mark.parametrize("surplus", [0, 1])
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_capabilities_are_kept_up_to_a_length(database: Database, position: int, surplus: int) -> None:
+    capabilities = [b"[]", b"[]", b"[]"]
+    capabilities[position] = b"x" * (features.MAX_BYTES - 4 + surplus)
+    with database.read() as connection:
+        connection.execute("SELECT keep_features(-3, ?, ?, ?, 'found')", capabilities).fetchone()
+        (kept,) = connection.execute("SELECT kept_features(-3, ?, ?, ?)", capabilities).fetchone()
+    assert kept == (None if surplus else "found")
+
+
 @pytest.mark.parametrize("table", ["harnesses", "agents", "sessions"])
 def test_capabilities_that_another_program_stored_with_bytes_that_are_not_utf8_provide_features(
     database: Database, organization: Organization, table: str
