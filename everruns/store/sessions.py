@@ -72,7 +72,8 @@ LEFT JOIN agents
 """
 
 # One row for the whole page: each row that is fetched costs a change of threads in a busy worker.
-# The inner SELECT skips rows in a covering index; of equal timestamps, the last stored is first.
+# The inner SELECT skips rows in a covering index; of equal timestamps, the last stored is first. The newest of the
+# first page is the newest of all.
 SELECT_PAGE = """
 SELECT coalesce(group_concat(session, ','), ''), MAX(created_at)
 FROM (
