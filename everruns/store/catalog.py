@@ -49,9 +49,9 @@ FROM capabilities
 
 SEARCH = """
 WHERE :search IS NULL
-   OR instr(casefold(id), :search)
-   OR instr(casefold(name), :search)
-   OR instr(casefold(description), :search)
+   OR instr(casefold(CAST(id AS BLOB)), :search)
+   OR instr(casefold(CAST(name AS BLOB)), :search)
+   OR instr(casefold(CAST(description AS BLOB)), :search)
 ORDER BY id
 """
 

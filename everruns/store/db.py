@@ -169,11 +169,18 @@ def connect(path: Path, timeout: float, mode: str = "rw") -> sqlite3.Connection:
         connection = sqlite3.connect(f"{path.as_uri()}?mode={mode}", timeout, isolation_level=None, uri=True)
     except sqlite3.OperationalError as error:
         raise DatabaseUnavailable(f"{path} cannot be opened: {error}") from None
-    # Another program may have stored bytes that are not UTF-8.
-    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-    connection.create_function("casefold", 1, lambda text: text and text.casefold(), deterministic=True)
+    connection.text_factory = _decode
+    connection.create_function("casefold", 1, _casefold, deterministic=True)
     features.register(connection)
     return connection
+
+
+def _decode(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")  # another program may have stored bytes that are not UTF-8
+
+
+def _casefold(raw: bytes | None) -> str | None:
+    return None if raw is None else _decode(raw).casefold()
 
 
 def verify(connection: sqlite3.Connection, migrate: str = "everruns migrate") -> None:

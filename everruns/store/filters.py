@@ -63,7 +63,7 @@ HAS_ALL_TAGS = """
 """
 
 CONTAINS_TEXT = """
-  AND (instr(casefold(sessions.title), :text) > 0 OR sessions.canonical_id = :searched_id)
+  AND (instr(casefold(CAST(sessions.title AS BLOB)), :text) > 0 OR sessions.canonical_id = :searched_id)
 """
 
 

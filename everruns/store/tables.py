@@ -38,17 +38,17 @@ WHERE {table}.organization_id = :organization_id
 ORDER BY {table}.id
 """
 
-# `casefold` is registered by `db.connect`; SQLite's lower() changes ASCII only.
+# `casefold` is registered by `db.connect`; SQLite's lower() changes ASCII only. As a BLOB, it may be invalid UTF-8.
 BY_NAME = """
 WHERE {table}.organization_id = :organization_id
   AND ({table}.status = 'active' OR :include_archived)
   AND (
     :search IS NULL
-    OR instr(casefold({table}.name), :search)
-    OR instr(casefold({table}.display_name), :search)
-    OR instr(casefold({table}.description), :search)
+    OR instr(casefold(CAST({table}.name AS BLOB)), :search)
+    OR instr(casefold(CAST({table}.display_name AS BLOB)), :search)
+    OR instr(casefold(CAST({table}.description AS BLOB)), :search)
   )
-ORDER BY casefold({table}.name), {table}.id
+ORDER BY casefold(CAST({table}.name AS BLOB)), {table}.id
 """
 
 LAST_ID = """

@@ -9,7 +9,7 @@ from everruns.ids import BASE_HARNESS
 from everruns.records import Organization
 from everruns.store.db import Database
 from tests.support.client import ids
-from tests.support.database import create_organization, import_records
+from tests.support.database import create_organization, execute, import_records
 from tests.support.records import AGENT_ID, agent_record, harness_record, session_record
 
 KINDS = {"agent": "/v1/agents", "harness": "/v1/harnesses"}
@@ -52,6 +52,18 @@ def test_search_finds_names_and_descriptions_in_any_script(
     assert stored_ids(client, kind, "?search=THREE") == ["three"]
     assert stored_ids(client, kind, "?search=%25_") == ["four"]
     assert client.get(f"{KINDS[kind]}?search=nothing").get_json()["total"] == 0
+
+
+@pytest.mark.parametrize(("kind", "table"), [("agent", "agents"), ("harness", "harnesses")])
+def test_bytes_that_are_not_utf8_are_replaced_and_can_be_searched(
+    client: FlaskClient, database: Database, organization: Organization, kind: str, table: str
+) -> None:
+    import_records(database, organization, record(kind, "a"), record(kind, "b"))
+    execute(database.path, f"UPDATE {table} SET display_name = CAST(x'42ff' AS TEXT) WHERE public_id = ?", f"{kind}_b")
+    execute(database.path, f"UPDATE {table} SET name = CAST(x'ff41' AS TEXT) WHERE public_id = ?", f"{kind}_a")
+    assert stored_ids(client, kind) == ["b", "a"]
+    assert stored_ids(client, kind, "?search=b%EF%BF%BD") == ["b"]
+    assert stored_ids(client, kind, "?search=%EF%BF%BDa") == ["a"]
 
 
 def test_offset_and_limit_select_the_page(client: FlaskClient, database: Database, organization: Organization) -> None:

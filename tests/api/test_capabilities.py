@@ -7,8 +7,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from everruns.store.catalog import BUILT_IN
+from everruns.store.db import Database
 from tests.support.client import ids
 from tests.support.commands import CommandRunner
+from tests.support.database import execute
 
 CATALOG = {entry["id"]: entry for entry in json.loads(BUILT_IN.read_text())}
 
@@ -36,6 +38,11 @@ def test_offset_limit_and_search(client: FlaskClient) -> None:
     found = client.get("/v1/capabilities?search=OPENUI")
     assert "openui" in ids(found)
     assert found.get_json()["total"] == len(ids(found)) < len(CATALOG)
+
+
+def test_bytes_that_are_not_utf8_are_replaced_and_can_be_searched(client: FlaskClient, database: Database) -> None:
+    execute(database.path, "UPDATE capabilities SET name = CAST(x'4fff' AS TEXT) WHERE id = 'openui'")
+    assert ids(client.get("/v1/capabilities?search=o%EF%BF%BD")) == ["openui"]
 
 
 def test_unknown_capability_is_not_found(client: FlaskClient) -> None:

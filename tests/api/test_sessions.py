@@ -332,3 +332,4 @@ def test_bytes_that_are_not_utf8_are_replaced(client: FlaskClient, database: Dat
     execute(database.path, "UPDATE sessions SET title = CAST(x'41ff22c3' AS TEXT) WHERE public_id = 'session_25'")
     newest: dict[str, Any] = client.get("/v1/sessions?limit=1").get_json()["data"][0]
     assert newest["title"] == 'A\ufffd"\ufffd'
+    assert ids(client.get("/v1/sessions?search=%22%EF%BF%BD")) == ["session_25"]
