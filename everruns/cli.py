@@ -68,6 +68,7 @@ def main(ctx: click.Context) -> None:
         note(f"warning: {warning}")
     settings = config.load()
     ctx.obj = Database(settings.database, settings.database_timeout, settings.read_only, settings.max_replica_lag)
+    ctx.call_on_close(ctx.obj.close)
 
 
 def note(message: str) -> None:

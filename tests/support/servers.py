@@ -1,6 +1,5 @@
 """Real programs for tests: gunicorn on a socket as systemd passes it, nginx, Litestream."""
 
-import gc
 import http.client
 import json
 import os
@@ -75,10 +74,7 @@ class Database:
         """Run a command and check its exit status; `environment` is added to that of the tests."""
         run = CommandRunner(self.path)
         result = run(*map(str, arguments), stdin=stdin, exit_code=status, env=environment)
-        output = Output(result.stdout, result.stderr)
-        del result  # so that the file is closed, as by the end of a process
-        gc.collect()
-        return output
+        return Output(result.stdout, result.stderr)
 
     def create_organization(self) -> None:
         """Create an organization and a key of it."""
