@@ -1,4 +1,4 @@
-"""The running service when its database is lost, damaged or replaced, and when the disk is full."""
+"""The running service when its database is lost, damaged or replaced."""
 
 import os
 import shutil
@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import servers
-from tests.support.disks import small_disk
-from tests.support.servers import Database, Response, Service, agent, get, session, wait_until
+from tests.support.servers import Database, Response, Service, get
 
 
 @pytest.fixture(scope="module")
@@ -107,24 +106,3 @@ def test_a_damaged_database_gives_no_wrong_response(
     assert not any("traceback" in line for line in service.lines())
     put_back(template, path)
     assert {response.body for response in sessions(service, template.key)} == before
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """File system of 3 MiB."""
-    with small_disk(tmp_path / "disk", 3 * 1024 * 1024) as folder:
-        yield folder
-
-
-def test_a_full_disk_refuses_an_import_as_a_whole_and_reads_go_on(
-    template: Database, disk: Path, tmp_path: Path
-) -> None:
-    database = template.copy(disk / "everruns.db")
-    with servers.service(tmp_path / "service", database.path) as running:
-        before = get(running.path, "/v1/sessions", database.key)
-        large = (session(f"large{n}", title="x" * 300) for n in range(6000))
-        assert "disk is full" in database.load(large, status=1).stderr
-        assert get(running.path, "/v1/sessions", database.key).body == before.body
-        database.everruns("check")
-        database.load([agent(), *(session(f"small{n}") for n in range(10))])
-        wait_until(lambda: get(running.path, "/v1/sessions", database.key).json()["total"] == 110, "the import")

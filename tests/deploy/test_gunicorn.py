@@ -1,15 +1,14 @@
-"""gunicorn with deploy/gunicorn.conf.py: settings, reload, several servers on one file."""
+"""gunicorn with deploy/gunicorn.conf.py: settings and reload."""
 
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from tests.support import servers
-from tests.support.servers import ROOT, Database, Service, agent, get, session, wait_until
+from tests.support.servers import ROOT, Service, get, wait_until
 
 COMMAND = [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "app:app"]
 
@@ -81,39 +80,3 @@ def app(environ, start_response):
         application.write_text(code.replace("{}", "2"))
         running.reload()
         wait_until(lambda: get(running.path, "/").body == b"2", "the new code")
-
-
-def test_two_servers_see_imports_whole_while_they_happen(database: Database, tmp_path: Path) -> None:
-    imported = threading.Event()
-    totals: list[int] = []
-    errors: list[object] = []
-
-    def read(address: str) -> None:
-        last = 0
-        while not imported.wait(0.01):
-            response = get(address, "/v1/sessions?limit=100", database.key)
-            page = response.json()
-            # An import adds 50 sessions, so a total in between is a part of an import.
-            if response.status != 200 or page["total"] % 50 or page["total"] < last or len(page["data"]) != 100:
-                errors.append(page)
-                return
-            last = page["total"]
-            totals.append(last)
-
-    with (
-        servers.service(tmp_path / "one", database.path) as one,
-        servers.service(tmp_path / "two", database.path) as two,
-    ):
-        readers = [threading.Thread(target=read, args=[running.path]) for running in (one, two)]
-        for reader in readers:
-            reader.start()
-        for number in range(5):
-            database.load([agent(), *(session(f"{number}x{n}") for n in range(50))])
-        imported.set()
-        for reader in readers:
-            reader.join()
-        assert errors == []
-        assert len(set(totals)) > 2
-        for running in (one, two):
-            assert get(running.path, "/v1/sessions?limit=1", database.key).json()["total"] == 350
-    database.everruns("check")

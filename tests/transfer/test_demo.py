@@ -15,7 +15,7 @@ from everruns.store.db import Database
 from everruns.store.organizations import create_organization
 from everruns.transfer import demo
 from everruns.transfer.importer import Import
-from tests.support.database import export
+from tests.support.database import create_database, export
 from tests.support.features import BUILT_IN_CATALOG
 
 TEXTS = json.loads(Path(demo.__file__).with_name("demo.json").read_text("utf-8"))
@@ -23,13 +23,15 @@ TEXTS = json.loads(Path(demo.__file__).with_name("demo.json").read_text("utf-8")
 Example = dict[str, list[Any]]
 
 
-@pytest.fixture
-def example(database: Database) -> Example:
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
     """The stored records by kind, of which 900 are sessions."""
+    database = Database(create_database(tmp_path_factory.mktemp("example") / "everruns.db"))
     with database.write() as connection:
         organization = create_organization(connection, "Example")
         Import(connection, organization).run(demo.records(900))
         records = [json.loads(line) for line in export(connection, organization)]
+    database.close()
     return {kind: [item for item in records if item["id"].startswith(kind)] for kind in ("harness", "agent", "session")}
 
 
