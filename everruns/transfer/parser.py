@@ -64,7 +64,7 @@ def parse(name: str, file: IO[bytes]) -> Iterator[Group]:
 
     Input that cannot be read becomes a `ParsedRecord` with an error.
     """
-    where = escape(name)
+    where = "<stdin>" if name == "-" else escape(name)
     start = file.read(2)
     file.seek(0)
     try:

@@ -378,7 +378,7 @@ def test_an_agent_or_harness_that_is_found_nowhere_is_an_error(run_import: Impor
     ]
     rule = "must exist in the organization or be part of the import"
     assert run_import(*records, exit_code=1).stderr == REFUSED + (
-        f"-:1: agent_id {rule}; got '{AGENT_ID}'\n-:3: harness_id {rule}; got 'harness_none'\n"
+        f"<stdin>:1: agent_id {rule}; got '{AGENT_ID}'\n<stdin>:3: harness_id {rule}; got 'harness_none'\n"
     )
 
 
@@ -387,7 +387,7 @@ def test_an_agent_of_another_organization_is_found_nowhere(
 ) -> None:
     other, _ = create_organization(database)
     import_records(database, other, agent_record(), harness_record("harness_1"))
-    assert "-:1: agent_id must exist in the organization" in run_import(session_record(), exit_code=1).stderr
+    assert "<stdin>:1: agent_id must exist in the organization" in run_import(session_record(), exit_code=1).stderr
     run_import(agent_record(name="ours"), session_record())
     assert stored(database, other)[AGENT_ID]["name"] == "helper"
 
@@ -509,7 +509,7 @@ def test_files_of_any_kind_are_imported_together(
 
 def test_utf16_is_refused_by_name(run_import: Import) -> None:
     result = run_import(json.dumps(agent_record()).encode("utf-16"), exit_code=1)
-    assert result.stderr == REFUSED + "- must be UTF-8; got UTF-16\n"
+    assert result.stderr == REFUSED + "<stdin> must be UTF-8; got UTF-16\n"
 
 
 # --- errors -------------------------------------------------------------------------------------------------------
@@ -570,14 +570,14 @@ def test_an_error_names_file_line_and_key_and_nothing_is_stored(
 def test_an_error_in_a_page_is_named_by_its_index(run_import: Import) -> None:
     page = {"data": [agent_record(), session_record(title=5)]}
     error = "data[1]: title must be a string or null; got a number\n"
-    assert run_import(json.dumps(page), exit_code=1).stderr == f"{REFUSED}-:1: {error}"
-    assert run_import(json.dumps(page, indent=1), exit_code=1).stderr == f"{REFUSED}-: {error}"
+    assert run_import(json.dumps(page), exit_code=1).stderr == f"{REFUSED}<stdin>:1: {error}"
+    assert run_import(json.dumps(page, indent=1), exit_code=1).stderr == f"{REFUSED}<stdin>: {error}"
 
 
 def test_the_first_twenty_errors_are_named(run_import: Import) -> None:
     result = run_import(agent_record(), *(session_record(n, title=n) for n in range(50)), exit_code=1)
     lines = result.stderr.splitlines()[1:]
-    assert [line.split(": ")[0] for line in lines] == [f"-:{number}" for number in range(2, 22)]
+    assert [line.split(": ")[0] for line in lines] == [f"<stdin>:{number}" for number in range(2, 22)]
     one_record = run_import(session_record(tags=list(range(50))), exit_code=1)
     assert one_record.stderr.count("must be a string") == 20
 
@@ -612,6 +612,6 @@ def test_a_config_has_at_most_100_levels(run_import: Import) -> None:
 )
 def test_what_a_message_shows_of_the_input_is_escaped_and_shortened(run_import: Import, record: Any) -> None:
     message = run_import(record, exit_code=1).stderr.removeprefix(REFUSED).removesuffix("\n")
-    assert message.startswith("-:1")
+    assert message.startswith("<stdin>:1")
     assert message.isprintable()
     assert len(message) < 200

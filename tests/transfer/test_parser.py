@@ -186,7 +186,7 @@ def test_files_are_parsed_in_their_order_and_a_dash_is_standard_input(tmp_path: 
     path.write_bytes(b'{"id": "a"}')
     with parse_files([str(path), "-", str(path)], io.BytesIO(b'{"id": "b"}')) as groups:
         records = [record for group in groups for record in group]
-    assert [record.where for record in records] == [f"{path}:1", "-:1", f"{path}:1"]
+    assert [record.where for record in records] == [f"{path}:1", "<stdin>:1", f"{path}:1"]
     assert [record.record for record in records] == [A, B, A]
 
 
