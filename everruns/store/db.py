@@ -180,6 +180,7 @@ def _decode(raw: bytes) -> str:
 
 
 def _casefold(raw: bytes | None) -> str | None:
+    # A BLOB, because sqlite3 gives a function no text that is not UTF-8.
     return None if raw is None else _decode(raw).casefold()
 
 

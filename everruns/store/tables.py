@@ -38,7 +38,7 @@ WHERE {table}.organization_id = :organization_id
 ORDER BY {table}.id
 """
 
-# `casefold` is registered by `db.connect`; SQLite's lower() changes ASCII only. As a BLOB, it may be invalid UTF-8.
+# `casefold` is registered by `db.connect`; SQLite's lower() changes ASCII only.
 BY_NAME = """
 WHERE {table}.organization_id = :organization_id
   AND ({table}.status = 'active' OR :include_archived)

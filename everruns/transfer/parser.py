@@ -56,7 +56,7 @@ def parse_files(names: Sequence[str], standard_input: IO[bytes]) -> Iterator[Ite
 
 def _parse_file(name: str, opened: IO[bytes] | None) -> Iterator[Group]:
     with nullcontext(opened) if opened else open(name, "rb") as file:
-        yield from parse(name, file)
+        yield from parse("<stdin>" if name == "-" else name, file)
 
 
 def parse(name: str, file: IO[bytes]) -> Iterator[Group]:
@@ -64,7 +64,7 @@ def parse(name: str, file: IO[bytes]) -> Iterator[Group]:
 
     Input that cannot be read becomes a `ParsedRecord` with an error.
     """
-    where = "<stdin>" if name == "-" else escape(name)
+    where = escape(name)
     start = file.read(2)
     file.seek(0)
     try:

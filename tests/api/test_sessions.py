@@ -328,7 +328,9 @@ def test_head_answers_as_get_without_the_body(client: FlaskClient, sessions: Non
     assert int(head.headers["Content-Length"]) == len(got.data)
 
 
-def test_bytes_that_are_not_utf8_are_replaced(client: FlaskClient, database: Database, sessions: None) -> None:
+def test_bytes_that_are_not_utf8_are_replaced_and_can_be_searched(
+    client: FlaskClient, database: Database, sessions: None
+) -> None:
     execute(database.path, "UPDATE sessions SET title = CAST(x'41ff22c3' AS TEXT) WHERE public_id = 'session_25'")
     newest: dict[str, Any] = client.get("/v1/sessions?limit=1").get_json()["data"][0]
     assert newest["title"] == 'A\ufffd"\ufffd'

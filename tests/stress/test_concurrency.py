@@ -145,7 +145,7 @@ def test_each_response_is_of_one_state(
     database_path: Path, organization: Organization, key: str, record_property: Callable[[str, object], None]
 ) -> None:
     writers = Writers(database_path, organization)
-    with serve(database_path) as url:
+    with serve(database_path, EVERRUNS_WORKERS="2") as url:
         responses = run(url, key, writers, scaled(60))
     assert writers.committed > 10
     record_property("states", writers.committed)
